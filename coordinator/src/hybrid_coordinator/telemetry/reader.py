@@ -1,0 +1,51 @@
+"""Reads telemetry events back, oldest first, typed.
+
+A line that is not an event (torn by a crash, written by a newer version) is
+skipped and counted, never fatal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hybrid_coordinator.telemetry.events import EVENT, Event
+from hybrid_coordinator.telemetry.writer import CURRENT
+
+
+class EventReader:
+    """Iterates over every event in a telemetry directory.
+
+    Attributes:
+        skipped: lines passed over in the iterations so far.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.skipped = 0
+
+    def files(self) -> list[Path]:
+        """The event files, oldest first."""
+        old = sorted(
+            (p for p in self._directory.glob("events.*.jsonl") if p.suffixes[0][1:].isdigit()),
+            key=lambda p: -int(p.suffixes[0][1:]),
+        )
+        current = self._directory / CURRENT
+        return [*old, current] if current.exists() else old
+
+    def __iter__(self) -> Iterator[Event]:
+        for path in self.files():
+            try:
+                lines = path.open("rb")
+            except FileNotFoundError:  # rotated away since it was listed
+                continue
+            with lines:
+                for line in lines:
+                    if not line.strip():
+                        continue
+                    try:
+                        yield EVENT.validate_json(line)
+                    except ValidationError:
+                        self.skipped += 1

@@ -1,0 +1,170 @@
+"""Writes telemetry events as JSON lines, off the request's path.
+
+``record`` puts an event on a bounded queue and returns; one thread writes whole
+lines with a single ``write`` each batch and rotates by size. A line torn by
+kill -9 is closed with a newline at the next start, so it costs one event and
+never glues itself to the following one. Not for reading: see ``reader``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hybrid_coordinator.settings import TelemetrySettings
+from hybrid_coordinator.telemetry.events import Event
+from hybrid_coordinator.telemetry.metrics import Metrics
+
+CURRENT = "events.jsonl"
+_BATCH = 256
+
+log = logging.getLogger(__name__)
+
+
+def rotated(directory: Path, number: int) -> Path:
+    """The file that was current ``number`` rotations ago."""
+    return directory / f"events.{number}.jsonl"
+
+
+class TelemetryWriter:
+    """One writer a directory. Events beyond the queue are dropped and counted, never waited for."""
+
+    def __init__(self, directory: Path, settings: TelemetrySettings, metrics: Metrics) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._metrics = metrics
+        self._queue: queue.Queue[Event | Callable[[], None] | None] = queue.Queue(
+            settings.queue_size
+        )
+        self._file: int | None = None
+        self._size = 0
+        self._failing = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the writing thread; does nothing where telemetry is switched off."""
+        if self._settings.enable and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+            self._thread.start()
+
+    def record(self, event: Event) -> None:
+        """Queue one event; never blocks and never raises."""
+        if self._thread is None:
+            return
+        try:
+            self._queue.put_nowait(event)
+        except queue.Full:
+            self._metrics.telemetry_lost.labels(cause="queue_full").inc()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until everything queued before this call is written."""
+        if self._thread is None:
+            return True
+        done = threading.Event()
+        try:
+            self._queue.put(done.set, timeout=timeout)
+        except queue.Full:
+            return False
+        return done.wait(timeout)
+
+    def close(self) -> None:
+        """Write what is queued and end the thread."""
+        if self._thread is None:
+            return
+        self._queue.put(None)
+        self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            batch: list[Event] = []
+            signals: list[Callable[[], None]] = []
+            item = self._queue.get()
+            while True:
+                if item is None:
+                    closing = True
+                    break
+                if callable(item):
+                    signals.append(item)
+                    break
+                batch.append(item)
+                if len(batch) >= _BATCH:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            self._write(batch)
+            for signal in signals:
+                signal()
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, batch: Iterable[Event]) -> None:
+        lines = [(event.type, event.model_dump_json(exclude_none=True)) for event in batch]
+        if not lines:
+            return
+        block = "".join(f"{line}\n" for _, line in lines).encode()
+        try:
+            self._open()
+            if self._size and self._size + len(block) > self._settings.max_file_bytes:
+                self._rotate()
+            self._append(block)
+        except OSError as error:
+            self._metrics.telemetry_lost.labels(cause="write_failed").inc(len(lines))
+            if not self._failing:
+                self._failing = True
+                log.error("telemetry cannot be written, events are lost: %s", error)
+            self._abandon()
+            return
+        if self._failing:
+            self._failing = False
+            log.info("telemetry is written again")
+        for kind, _ in lines:
+            self._metrics.telemetry_events.labels(type=kind).inc()
+
+    def _append(self, block: bytes) -> None:
+        assert self._file is not None  # noqa: S101 — _open ran just before
+        rest = memoryview(block)
+        while rest:
+            written = os.write(self._file, rest)
+            self._size += written
+            rest = rest[written:]
+
+    def _open(self) -> None:
+        if self._file is not None:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = os.open(self._directory / CURRENT, flags, 0o640)
+        self._size = os.fstat(self._file).st_size
+        if self._size and os.pread(self._file, 1, self._size - 1) != b"\n":
+            self._append(b"\n")
+
+    def _abandon(self) -> None:
+        """Close after a failed write; opening again repairs a torn line."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _rotate(self) -> None:
+        self._abandon()
+        keep = self._settings.max_files - 1
+        rotated(self._directory, keep).unlink(missing_ok=True)
+        for number in range(keep - 1, 0, -1):
+            older = rotated(self._directory, number)
+            if older.exists():
+                older.replace(rotated(self._directory, number + 1))
+        current = self._directory / CURRENT
+        if keep:
+            current.replace(rotated(self._directory, 1))
+        else:
+            current.unlink()
+        self._open()
