@@ -1,0 +1,118 @@
+"""Keys: how they are read, compared and mapped to callers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+import pytest
+
+from hybrid_coordinator.api.auth import KeyRing, caller_id
+from hybrid_coordinator.conversation import LOOPBACK_CALLER
+from hybrid_coordinator.errors import SettingsError, Unauthorized
+from tests.unit.api.scripted import ALICE, BOB, KEYS
+
+
+def test_without_keys_everybody_is_the_loopback_caller() -> None:
+    ring = KeyRing()
+    assert ring.is_open
+    assert ring.identify({}) is LOOPBACK_CALLER
+    assert ring.identify({b"authorization": b"Bearer whatever"}) is LOOPBACK_CALLER
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"authorization": f"Bearer {ALICE}".encode()},
+        {b"authorization": f"bearer  {ALICE} ".encode()},
+        {b"x-api-key": ALICE.encode()},
+        {b"authorization": f"Bearer {ALICE}".encode(), b"x-api-key": ALICE.encode()},
+    ],
+)
+def test_a_key_is_accepted_in_either_header(headers: dict[bytes, bytes]) -> None:
+    caller = KeyRing(KEYS).identify(headers)
+    assert caller.name == "alice"
+    assert caller.id == caller_id(ALICE)
+
+
+def test_each_key_is_a_caller_of_its_own_and_the_id_is_derived_from_the_hash() -> None:
+    ring = KeyRing(KEYS)
+    alice = ring.identify({b"x-api-key": ALICE.encode()})
+    bob = ring.identify({b"x-api-key": BOB.encode()})
+    assert alice.id != bob.id
+    inner = hashlib.sha256(ALICE.encode()).hexdigest()
+    assert alice.id == hashlib.sha256(f"caller:{inner}".encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {b"authorization": b"Bearer "},
+        {b"authorization": b"Bearer wrong-key-0123456789"},
+        {b"authorization": ALICE.encode()},
+        {b"authorization": b"Basic " + ALICE.encode()},
+        {b"x-api-key": b""},
+        {b"x-api-key": ALICE.encode() + b"x"},
+        {b"x-api-key": ALICE[:-1].encode()},
+        {b"x-api-key": ALICE.upper().encode()},
+        {b"x-api-key": b"\xff\xfe"},
+        {b"authorization": f"Bearer {ALICE}".encode(), b"x-api-key": BOB.encode()},
+        {b"x-api-key": hashlib.sha256(ALICE.encode()).hexdigest().encode()},
+    ],
+)
+def test_no_key_a_wrong_one_or_two_that_differ_are_refused(headers: dict[bytes, bytes]) -> None:
+    with pytest.raises(Unauthorized):
+        KeyRing(KEYS).identify(headers)
+
+
+def test_every_entry_is_compared_in_constant_time_lesson_22(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[int, int]] = []
+    real = hmac.compare_digest
+
+    def spy(a: bytes, b: bytes) -> bool:
+        compared.append((len(a), len(b)))
+        return real(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    KeyRing(KEYS).identify({b"x-api-key": ALICE.encode()})
+    assert compared == [(32, 32), (32, 32)]
+
+
+def test_keys_are_not_kept_in_memory_lesson_22() -> None:
+    ring = KeyRing(KEYS)
+    assert ALICE not in repr(vars(ring))
+    assert hashlib.sha256(ALICE.encode()).digest() in [e.digest for e in ring._entries or ()]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no key"),
+        ("# only a comment\n\n", "holds no key"),
+        ("alice", "line 1"),
+        (f":{ALICE}", "line 1"),
+        ("alice:short", "shorter than 16"),
+        (f"alice:{ALICE}\nalice:{BOB}", "given twice"),
+        (f"alice:{ALICE}\nbob:{ALICE}", "another caller's key"),
+        ("alice:key with blanks 0123456789", "a header cannot carry"),
+        ("alice:ключ-0123456789-0123456789", "a header cannot carry"),
+    ],
+)
+def test_a_bad_keys_file_is_refused_without_showing_a_key(text: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says) as caught:
+        KeyRing(text)
+    assert ALICE not in caught.value.message
+
+
+def test_reload_swaps_all_keys_and_a_bad_text_leaves_the_old_ones() -> None:
+    ring = KeyRing(KEYS)
+    with pytest.raises(SettingsError):
+        ring.reload("nonsense")
+    assert ring.identify({b"x-api-key": ALICE.encode()}).name == "alice"
+    ring.reload("carol:carol-key-0123456789")
+    assert ring.identify({b"x-api-key": b"carol-key-0123456789"}).name == "carol"
+    with pytest.raises(Unauthorized):
+        ring.identify({b"x-api-key": ALICE.encode()})
