@@ -20,6 +20,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+
 from tests.testbed import cache, parts
 from tests.testbed.cache import PartUnavailable, build_once
 from tests.testbed.fake_ollama import FakeOllama, Fault

@@ -66,7 +66,7 @@ class ServerSettings(Section):
     body_timeout: Seconds = Field(10.0, description="Seconds a request's bytes may take to arrive.")
     grace_period: Seconds = Field(30.0, description="Seconds open answers may take after SIGTERM.")
     max_connections: int = Field(1024, ge=1, description="Connections open at the same time.")
-    max_json_depth: int = Field(64, ge=8, le=512, description="Nesting a request body may have.")
+    max_json_depth: int = Field(64, ge=8, le=200, description="Nesting a request body may have.")
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host headers accepted besides loopback names and `host`; `*` for any."
     )
@@ -135,7 +135,9 @@ class BackendSettings(Section):
     api_key_file: Secret | None = None
     priority: int = Field(0, description="Within a tier, higher is asked first.")
     connect_timeout: Seconds = 2.0
-    first_token_timeout: Seconds = Field(60.0, description="Seconds until the first byte.")
+    first_token_timeout: Seconds = Field(
+        60.0, description="Seconds until a stream's first byte; a whole answer has total_timeout."
+    )
     idle_timeout: Seconds = Field(30.0, description="Seconds between two bytes of an answer.")
     total_timeout: Seconds = 600.0
     max_concurrency: int = Field(16, ge=1, description="Requests at the same time; others wait.")
@@ -205,6 +207,9 @@ class CacheSettings(Section):
     enable: bool = True
     ttl: Seconds = Field(86_400.0, description="Seconds an answer is kept.")
     max_entries: int = Field(50_000, ge=1, description="Oldest entries leave beyond this.")
+    max_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="Memory the cache in this process may take."
+    )
     max_entry_bytes: int = Field(256 * 1024, ge=1024, description="Longer answers are not kept.")
     single_flight_timeout: Seconds = Field(
         120.0, description="Seconds an equal question waits for the first one's answer."

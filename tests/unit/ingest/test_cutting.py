@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hybrid_coordinator.ingest.code import cut_code
 from hybrid_coordinator.ingest.items import items_of
 from hybrid_coordinator.ingest.languages import framework_of, language_of, parser_for
 from hybrid_coordinator.ingest.markdown import cut_markdown
 from hybrid_coordinator.ingest.pieces import MAX_SIZE, Piece, cut_by_lines, size_of
 from hybrid_coordinator.settings import Collection
-from hypothesis import given
-from hypothesis import strategies as st
 
 SOURCES = Path(__file__).parents[3] / "coordinator" / "src" / "hybrid_coordinator"
 

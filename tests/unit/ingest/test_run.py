@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
 from hybrid_coordinator.errors import HybridError, InvalidRequest
 from hybrid_coordinator.ingest import Ingest, Report
 from hybrid_coordinator.ingest.files import find_files, read_text

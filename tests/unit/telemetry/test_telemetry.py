@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hybrid_coordinator.conversation import CacheStatus, Rejection, Tier
 from hybrid_coordinator.settings import TelemetrySettings
 from hybrid_coordinator.telemetry import EVENT, Event, EventReader, Metrics, TelemetryWriter
 from hybrid_coordinator.telemetry import events as e
 from hybrid_coordinator.telemetry.logs import JsonLines
-from hypothesis import given
-from hypothesis import strategies as st
 
 EXAMPLES: list[Event] = [
     e.ContextSearch(timestamp=1.0, query="q", results_count=2, avg_score=0.5, latency_ms=3.0),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hybrid_coordinator.conversation import (
     LOOPBACK_CALLER,
     ChatRequest,
@@ -22,8 +25,6 @@ from hybrid_coordinator.conversation import (
 from hybrid_coordinator.settings import ValidationSettings
 from hybrid_coordinator.validation import AnswerJudge, looks_like_refusal
 from hybrid_coordinator.validation.repetition import repeated_unit
-from hypothesis import given
-from hypothesis import strategies as st
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 TOOL = {"type": "function", "function": {"name": "add", "parameters": SCHEMA}}

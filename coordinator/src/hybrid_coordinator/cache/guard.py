@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hybrid_coordinator.cache.pair_alike import are_alike
 from hybrid_coordinator.cache.pair_features import features
 from hybrid_coordinator.cache.pair_model import PairWeights, shipped_weights
 from hybrid_coordinator.cache.pair_rules import broken_rule
@@ -21,7 +22,7 @@ STRICTER: Final = 0.5
 """Share of the accepted error that is used with an embedder the weights were not calibrated for."""
 
 ALIKE: Final = 0.99
-"""Least probability of a pair that differs in nothing but articles, politeness and the like."""
+"""Least probability of a pair that ``pair_alike`` takes for two wordings of one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,7 @@ class Guard:
             rule = "probability"
         return GuardVerdict(same=rule is None, rule=rule, probability=probability)
 
-    def _probability(
-        self, a: Question, b: Question, similarity: float, *, broken: bool
-    ) -> float:
+    def _probability(self, a: Question, b: Question, similarity: float, *, broken: bool) -> float:
         seen = similarity if self.calibrated else 0.0
         learned = self._trees.probability(features(a, b, seen, self._cues, broken=broken))
-        return max(learned, ALIKE) if a.core == b.core and not broken else learned
+        return max(learned, ALIKE) if not broken and are_alike(a, b) else learned

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeVar
 from zlib import crc32
 
@@ -142,7 +143,7 @@ def _jaccard(a: frozenset[_T], b: frozenset[_T]) -> float:
 
 
 def _bigrams(stems: tuple[str, ...]) -> frozenset[tuple[str, str]]:
-    return frozenset(zip(stems, stems[1:], strict=False))
+    return frozenset(pairwise(stems))
 
 
 def _order(a: tuple[str, ...], b: tuple[str, ...]) -> float:

@@ -8,6 +8,7 @@ prefixes (un-, dis-, non-…) are handled by form, so pairs that differ by one a
 from __future__ import annotations
 
 from hybrid_coordinator.cache.pair_stem import stem
+from hybrid_coordinator.cache.pair_words import words
 
 _OPPOSITES = """
 enable/disable activate/deactivate open/close increase/decrease increment/decrement raise/lower
@@ -41,42 +42,41 @@ bright/dim day/night black/white left/right front/back frontend/backend forward/
 forward/reverse forwards/backwards clockwise/counterclockwise horizontal/vertical row/column
 north/south east/west northern/southern eastern/western client/server host/guest local/remote
 local/global static/dynamic sync/async synchronous/asynchronous serial/parallel
-sequential/parallel sequential/concurrent blocking/nonblocking mutable/immutable
-public/secret open-source/proprietary free/paid free/commercial cheap/expensive
-buy/sell purchase/sell bought/sold buyer/seller import/domestic lend/borrow give/take
-give/receive deposit/withdraw earn/spend save/spend save/waste income/expense profit/loss
-asset/liability credit/debit win/lose winner/loser victory/defeat succeed/fail success/failure
-pass/fail gain/lose attack/defend attack/defense offense/defense advance/retreat love/hate
-like/dislike like/hate friend/enemy good/bad good/evil better/worse pros/cons pro/con
-advantage/disadvantage benefit/drawback benefit/harm benefit/risk benefit/cost strength/weakness
-strong/weak hard/soft hard/easy difficult/easy easy/tough simple/complex simple/complicated
-basic/advanced beginner/expert beginner/advanced novice/expert amateur/professional safe/dangerous
-safe/risky secure/insecure stable/unstable legal/illegal lawful/unlawful valid/invalid
-correct/wrong correct/incorrect right/wrong accurate/inaccurate positive/negative plus/minus
-multiply/divide optimist/pessimist optimistic/pessimistic happy/sad happy/unhappy glad/sad
-hot/cold warm/cool warm/cold heat/cool summer/winter wet/dry empty/full fill/empty fill/drain
-rich/poor wealthy/poor young/old younger/older new/old newer/older newest/oldest latest/oldest
-recent/old first/last initial/final temporary/permanent persistent/ephemeral stateful/stateless
-male/female man/woman boy/girl guy/girl men/women boys/girls husband/wife father/mother dad/mom
-son/daughter brother/sister uncle/aunt king/queen boyfriend/girlfriend groom/bride
-husband/girlfriend parent/child teacher/student doctor/patient employer/employee
-employee/contractor lead/follow leader/follower master/slave primary/secondary primary/replica
-leader/replica master/replica producer/consumer publisher/subscriber sender/receiver
-sender/recipient caller/callee source/destination source/target origin/destination
-manual/automatic automatically/manually hire/fire arrive/depart arrival/departure enter/exit
-enter/leave entry/exit entrance/exit come/go join/leave join/split merge/split combine/separate
-unite/divide concatenate/split assemble/disassemble compile/decompile compile/interpret
-commit/rollback commit/revert apply/revert do/undo undo/redo backup/restore login/logout
-log-in/log-out signin/signout signup/unsubscribe register/unregister register/deregister
-check/uncheck select/deselect select/unselect mark/unmark tag/untag pin/unpin stage/unstage
-clean/dirty clean/pollute clear/fill remember/forget learn/forget learn/teach study/teach
-find/lose find/hide seek/hide catch/throw keep/discard keep/delete keep/remove preserve/discard
-retain/discard save/discard save/delete keep/lose live/die life/death alive/dead birth/death
-born/die survive/die sick/healthy disease/health cure/cause treat/cause prevent/cause
+sequential/parallel sequential/concurrent blocking/nonblocking mutable/immutable public/secret
+open-source/proprietary free/paid free/commercial cheap/expensive buy/sell purchase/sell
+bought/sold buyer/seller import/domestic lend/borrow give/take give/receive deposit/withdraw
+earn/spend save/spend save/waste income/expense profit/loss asset/liability credit/debit win/lose
+winner/loser victory/defeat succeed/fail success/failure pass/fail gain/lose attack/defend
+attack/defense offense/defense advance/retreat love/hate like/dislike like/hate friend/enemy
+good/bad good/evil better/worse pros/cons pro/con advantage/disadvantage benefit/drawback
+benefit/harm benefit/risk benefit/cost strength/weakness strong/weak hard/soft hard/easy
+difficult/easy easy/tough simple/complex simple/complicated basic/advanced beginner/expert
+beginner/advanced novice/expert amateur/professional safe/dangerous safe/risky secure/insecure
+stable/unstable legal/illegal lawful/unlawful valid/invalid correct/wrong correct/incorrect
+right/wrong accurate/inaccurate positive/negative plus/minus multiply/divide optimist/pessimist
+optimistic/pessimistic happy/sad happy/unhappy glad/sad hot/cold warm/cool warm/cold heat/cool
+summer/winter wet/dry empty/full fill/empty fill/drain rich/poor wealthy/poor young/old
+younger/older new/old newer/older newest/oldest latest/oldest recent/old first/last initial/final
+temporary/permanent persistent/ephemeral stateful/stateless male/female man/woman boy/girl
+guy/girl men/women boys/girls husband/wife father/mother dad/mom son/daughter brother/sister
+uncle/aunt king/queen boyfriend/girlfriend groom/bride husband/girlfriend parent/child
+teacher/student doctor/patient employer/employee employee/contractor lead/follow leader/follower
+master/slave primary/secondary primary/replica leader/replica master/replica producer/consumer
+publisher/subscriber sender/receiver sender/recipient caller/callee source/destination
+source/target origin/destination manual/automatic automatically/manually hire/fire arrive/depart
+arrival/departure enter/exit enter/leave entry/exit entrance/exit come/go join/leave join/split
+merge/split combine/separate unite/divide concatenate/split assemble/disassemble compile/decompile
+compile/interpret commit/rollback commit/revert apply/revert do/undo undo/redo backup/restore
+login/logout log-in/log-out signin/signout signup/unsubscribe register/unregister
+register/deregister check/uncheck select/deselect select/unselect mark/unmark tag/untag pin/unpin
+stage/unstage clean/dirty clean/pollute clear/fill remember/forget learn/forget learn/teach
+study/teach find/lose find/hide seek/hide catch/throw keep/discard keep/delete keep/remove
+preserve/discard retain/discard save/discard save/delete keep/lose live/die life/death alive/dead
+birth/death born/die survive/die sick/healthy disease/health cure/cause treat/cause prevent/cause
 cause/effect cause/consequence help/hurt help/harm help/hinder improve/worsen improve/degrade
 improve/damage fix/break repair/break repair/damage fix/damage strengthen/weaken
-accelerate/decelerate accelerate/brake speed/slow fast/slow faster/slower quick/slow quickly/slowly
-always/never often/rarely often/seldom frequently/rarely common/rare usual/unusual
+accelerate/decelerate accelerate/brake speed/slow fast/slow faster/slower quick/slow
+quickly/slowly always/never often/rarely often/seldom frequently/rarely common/rare usual/unusual
 everyone/nobody everything/nothing everybody/nobody all/none all/some both/neither any/none
 with/without for/against support/oppose agree/disagree encourage/discourage attract/repel
 gather/scatter absorb/emit inhale/exhale import/emigrate immigrate/emigrate immigrant/emigrant
@@ -84,23 +84,23 @@ emigration/immigration import/exporting domestic/foreign national/international 
 city/village offline/online wired/wireless analog/digital physical/virtual hardware/software
 theory/practice theoretical/practical abstract/concrete real/fake genuine/fake true/fake
 natural/artificial organic/inorganic cation/anion acid/base anode/cathode proton/electron
-alkaline/acidic oxidation/reduction endothermic/exothermic convex/concave odd/even rational/irrational
-finite/infinite bounded/unbounded singular/plural synonym/antonym prefix/suffix vowel/consonant
-noun/verb supply/demand inflation/deflation bull/bear import/homegrown capitalism/communism
-capitalist/communist liberal/conservative democrat/republican democracy/dictatorship
-introvert/extrovert introverted/extroverted vegetarian/carnivore predator/prey
-ally/enemy war/peace guilty/innocent arrest/release hold/release acquire/release
-allocate/deallocate allocate/free malloc/free grow/reduce truncate/extend pad/trim
-preload/unload encode/parse print/scan debug/release
+alkaline/acidic oxidation/reduction endothermic/exothermic convex/concave odd/even
+rational/irrational finite/infinite bounded/unbounded singular/plural synonym/antonym
+prefix/suffix vowel/consonant noun/verb supply/demand inflation/deflation bull/bear
+import/homegrown capitalism/communism capitalist/communist liberal/conservative
+democrat/republican democracy/dictatorship introvert/extrovert introverted/extroverted
+vegetarian/carnivore predator/prey ally/enemy war/peace guilty/innocent arrest/release
+hold/release acquire/release allocate/deallocate allocate/free malloc/free grow/reduce
+truncate/extend pad/trim preload/unload encode/parse print/scan debug/release
 production/development production/staging test/production required/optional mandatory/optional
 explicit/implicit strict/lenient strict/loose eager/lazy hot/idle busy/idle active/passive
 active/inactive online/down verbose/quiet verbose/silent loud/quiet noisy/quiet sharp/blunt
 rough/smooth solid/liquid liquid/gas transparent/opaque foreground/background portrait/landscape
 prepend/suffix header/footer head/tail head/body root/leaf parent/subclass ancestor/descendant
 superclass/subclass superset/subset sub/super numerator/denominator dividend/divisor
-encoder/decoder upside/downside upload/fetch rollout/rollback foreground/daemon
-opt-in/opt-out incoming/outbound whitelisted/blacklisted vertical/lateral maximum/average
-minimum/average mean/median horizontal/diagonal gain/lost weight-gain/weight-loss
+encoder/decoder upside/downside upload/fetch rollout/rollback foreground/daemon opt-in/opt-out
+incoming/outbound whitelisted/blacklisted vertical/lateral maximum/average minimum/average
+mean/median horizontal/diagonal gain/lost weight-gain/weight-loss
 """
 
 _KINDS = """
@@ -108,9 +108,11 @@ bash zsh fish csh tcsh ksh nushell powershell
 linux windows macos mac osx freebsd openbsd netbsd android ios ipados
 ubuntu debian fedora arch archlinux nixos gentoo centos rhel opensuse alpine manjaro guix mint
 apt dnf yum pacman brew homebrew zypper nix-env snap flatpak apk choco winget
-python java javascript typescript rust go c c++ c# ruby php perl haskell scala kotlin swift lua elixir erlang clojure ocaml julia r matlab fortran cobol pascal dart zig nim
+python java javascript typescript rust go c c++ c# ruby php perl haskell scala kotlin swift lua \
+elixir erlang clojure ocaml julia r matlab fortran cobol pascal dart zig nim
 python numpy pandas polars
-mysql postgresql sqlite mariadb oracle mongodb redis cassandra dynamodb couchdb elasticsearch mssql neo4j duckdb clickhouse qdrant milvus memcached
+mysql postgresql sqlite mariadb oracle mongodb redis cassandra dynamodb couchdb elasticsearch \
+mssql neo4j duckdb clickhouse qdrant milvus memcached
 get post put delete patch head options
 http https ftp sftp ssh telnet smtp imap pop3 mqtt grpc websocket
 tcp udp quic icmp
@@ -169,10 +171,15 @@ red green blue yellow orange purple pink black white brown gray
 gold silver bronze platinum copper iron
 cat dog horse cow pig sheep rabbit
 math physics chemistry biology history geography economics
-english french german spanish italian portuguese dutch russian chinese japanese korean arabic hindi mandarin polish swedish turkish
-america canada mexico brazil argentina britain england scotland ireland france germany spain italy portugal netherlands belgium switzerland austria poland sweden norway denmark finland russia ukraine china japan korea india pakistan bangladesh nepal australia egypt turkey iran iraq israel
+english french german spanish italian portuguese dutch russian chinese japanese korean arabic \
+hindi mandarin polish swedish turkish
+america canada mexico brazil argentina britain england scotland ireland france germany spain \
+italy portugal netherlands belgium switzerland austria poland sweden norway denmark finland \
+russia ukraine china japan korea india pakistan bangladesh nepal australia egypt turkey iran \
+iraq israel
 earth moon sun mars venus jupiter saturn mercury neptune uranus pluto
-facebook twitter instagram youtube whatsapp snapchat linkedin quora reddit tumblr pinterest tinder
+facebook twitter instagram youtube whatsapp snapchat linkedin quora reddit tumblr pinterest \
+tinder
 google microsoft apple amazon netflix uber tesla samsung
 christian muslim hindu jew buddhist atheist sikh
 christianity islam hinduism judaism buddhism atheism
@@ -209,8 +216,9 @@ def _kinds(text: str) -> dict[str, frozenset[int]]:
 OPPOSITES: frozenset[tuple[str, str]] = _pairs(_OPPOSITES)
 KINDS: dict[str, frozenset[int]] = _kinds(_KINDS)
 
-_PREFIXES = frozenset(
-    ["un", "dis", "non", "in", "im", "ir", "il", "de", "re", "mis", "anti", "counter", "over", "under", "pre", "post", "sub", "super", "auto", "inter", "intra", "hyper", "hypo", "ex", "en"]
+_PREFIXES = words(
+    """a un dis non in im ir il de re mis anti counter over under pre post sub super auto inter
+    intra hyper hypo ex en"""
 )
 _ENDINGS = (("ful", "less"), ("able", "less"), ("er", "ee"), ("or", "ee"), ("ward", "back"))
 

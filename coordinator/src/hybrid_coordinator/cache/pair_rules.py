@@ -7,12 +7,13 @@ wrong answer. How alike two questions are otherwise is the business of ``pair_fe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from hybrid_coordinator.cache.pair_opposites import KINDS, are_opposites, same_kind
 from hybrid_coordinator.cache.pair_stem import fold, stem
 from hybrid_coordinator.cache.pair_text import Question
-from hybrid_coordinator.cache.pair_words import FUNCTION_WORDS
+from hybrid_coordinator.cache.pair_words import FUNCTION_WORDS, words
 
 Rule = Callable[[Question, Question], bool]
 
@@ -84,8 +85,11 @@ def _another_of_its_kind(a: Question, b: Question) -> bool:
 
 
 def _alone(a: Question, b: Question) -> tuple[set[str], set[str]]:
-    """The stems that only one of the questions has, of each."""
-    return set(a.stems).difference(b.stems), set(b.stems).difference(a.stems)
+    """The stems that one of the questions has, or has more often, of each."""
+    if len(set(a.stems)) == len(a.stems) and len(set(b.stems)) == len(b.stems):
+        return set(a.stems).difference(b.stems), set(b.stems).difference(a.stems)
+    in_a, in_b = Counter(a.stems), Counter(b.stems)
+    return set(in_a - in_b), set(in_b - in_a)
 
 
 def _differing_name(a: Question, b: Question) -> bool:
@@ -133,10 +137,8 @@ def _is_written_out(name: str, a: Question, b: Question) -> bool:
     )
 
 
-_EXCLUSIVE = frozenset(
-    ["who", "when", "where", "why", "how"]
-    + [f"how {m}" for m in ["many", "much", "long", "old", "often", "far", "big", "tall", "fast", "deep", "high", "large"]]
-)
+_MEASURES = words("many much long old often far big tall fast deep high large")
+_EXCLUSIVE = words("who when where why how") | {f"how {measure}" for measure in _MEASURES}
 
 
 def _differing_kind(a: Question, b: Question) -> bool:
@@ -149,17 +151,19 @@ def _differing_kind(a: Question, b: Question) -> bool:
     return (a.kind in exact or b.kind in exact) and "none" not in (a.kind, b.kind)
 
 
-_DIRECTIONS = frozenset(
-    ["to", "from", "into", "onto", "in", "on", "of", "than", "over", "under", "before", "after", "with", "without", "by", "for", "against", "as", "inside", "outside", "above", "below", "between", "per"]
+_DIRECTIONS = words(
+    """to from into onto in on of than over under before after with without by for against as
+    inside outside above below between per"""
 )
-_SYMMETRIC = frozenset(["and", "or", "versus", "between", "difference", "compare", "comparison"])
+_DISTANCE = words("far distance")  # the same there and back
+_SYMMETRIC = words("and or versus between difference compare comparison")
 
 
 def _differing_direction(a: Question, b: Question) -> bool:
-    """The same words with their places exchanged: A to B and B to A."""
-    if a.words == b.words or set(a.content) != set(b.content):
-        return _exchanged(a, b)
-    return _exchanged(a, b) or _turned_round(a, b)
+    """Two things with their places exchanged: A to B and B to A."""
+    if a.words == b.words or _DISTANCE.intersection(a.words):
+        return False
+    return _exchanged(a, b) or (sorted(a.content) == sorted(b.content) and _turned_round(a, b))
 
 
 def _exchanged(a: Question, b: Question) -> bool:
@@ -188,7 +192,8 @@ def _places(q: Question) -> list[_Place]:
     found: list[_Place] = []
     for at, word in enumerate(q.words):
         if word in _DIRECTIONS:
-            found.append((word, (_near(q, range(at - 1, -1, -1)), _near(q, range(at + 1, len(q.words))))))
+            before, after = range(at - 1, -1, -1), range(at + 1, len(q.words))
+            found.append((word, (_near(q, before), _near(q, after))))
     return found
 
 
@@ -217,15 +222,16 @@ def _ends(q: Question) -> tuple[frozenset[str], frozenset[str]]:
 
 def _turned_round(a: Question, b: Question) -> bool:
     """x does y in one, y does x in the other; not where the two are merely listed."""
+    one, other = a.content, b.content
     if _SYMMETRIC.intersection(a.words) and _SYMMETRIC.intersection(b.words):
         return False
-    triples = {
-        (b.content[i], b.content[i + 1], b.content[i + 2]) for i in range(len(b.content) - 2)
-    }
+    differing = [at for at, (x, y) in enumerate(zip(one, other, strict=False)) if x != y]
+    if len(one) == len(other) and len(differing) == 2 and differing[1] - differing[0] > 1:
+        return True  # the same words, so these two have changed places around others
+    triples = {other[i : i + 3] for i in range(len(other) - 2)}
     return any(
-        (a.content[i + 2], a.content[i + 1], a.content[i]) in triples
-        and a.content[i] != a.content[i + 2]
-        for i in range(len(a.content) - 2)
+        one[i] != one[i + 2] and (one[i + 2], one[i + 1], one[i]) in triples
+        for i in range(len(one) - 2)
     )
 
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from hybrid_coordinator.cache import pair_words as w
 from hybrid_coordinator.cache.pair_numbers import Quantity, read_quantities
@@ -28,7 +29,8 @@ class Question:
         words: folded words in order, contractions written out, fillers removed.
         stems: their stems, as many.
         content: the stems that are not function words, in order.
-        core: the words without articles, forms of "to be" and softeners; plurals as singulars.
+        core: the words without articles, forms of "to be" and softeners; plurals as singulars;
+            "how do I" and its like as "how to".
         function: the function words used.
         quantities: numbers in order, each with its unit.
         literals: identifiers, paths, flags, addresses, code and quotations, as written.
@@ -96,6 +98,8 @@ _TOKEN = re.compile(
 )
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_NUMERONYMS = {"k8s": "kubernetes", "i18n": "internationalization", "l10n": "localization"}
+_NUMERONYM = re.compile(rf"\b(?:{'|'.join(_NUMERONYMS)})\b", re.IGNORECASE)
 _OPENING = re.compile(rf"(?:(?:{'|'.join(w.OPENINGS)})\b ?)+(?=\S)")
 _CLOSING = re.compile(rf"(?: (?:{'|'.join(w.CLOSINGS)}))+$")
 
@@ -111,24 +115,25 @@ def read(text: str) -> Question:
     """What ``text`` (at most ``MAX_CHARACTERS`` of it) says."""
     text = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).translate(_QUOTES)
     text = _INVISIBLE.sub("", text)
+    text = _NUMERONYM.sub(lambda found: _NUMERONYMS[found.group().lower()], text)
     literals, operators = (frozenset(), ()) if _PLAIN.fullmatch(text) else _literals(text)
     tokens = _tokens(text)
     words, names, initial = _words(tokens)
     words = _without_fillers(words)
     stems = tuple([stem(word) for word in words])
     joined = f" {' '.join(words)} "
-    content = tuple([s for word, s in zip(words, stems, strict=True) if word not in _NO_CONTENT and not word[-1].isdecimal()])
+    content = tuple(
+        [
+            s
+            for word, s in zip(words, stems, strict=True)
+            if word not in _NO_CONTENT and not word[-1].isdecimal()
+        ]
+    )
     return Question(
         words=words,
         stems=stems,
         content=content,
-        core=tuple(
-            [
-                word if word.endswith(("ing", "ed")) else s
-                for word, s in zip(words, stems, strict=True)
-                if word not in w.WEAK_WORDS
-            ]
-        ),
+        core=_core(words, stems),
         function=w.FUNCTION_WORDS.intersection(words),
         quantities=read_quantities(tokens),
         literals=literals,
@@ -194,7 +199,7 @@ def _words(
             written_out = _apostrophe(word)
         words.extend(written_out.split() if written_out else (word,))
         if kind in ("word", "abbreviation", "language"):
-            if token[0].isupper() and token != "I" and "I'" not in token:
+            if token[0].isupper() and word != "i" and not token.startswith("I'"):
                 name = words[-1] if written_out is None or "'s" in word else word
                 (initial if first else inside).append(name)
                 upper += not first and len(token) > 3
@@ -203,7 +208,10 @@ def _words(
         first = False
     if upper >= 3 and upper > 2 * lower:  # Title Case or capitals throughout say nothing
         inside = []
-    return tuple(words), frozenset(inside) - w.FUNCTION_WORDS, frozenset(initial)
+    return tuple(words), frozenset(inside) - _NO_NAMES, frozenset(initial)
+
+
+_NO_NAMES = w.FUNCTION_WORDS | {unit for unit in w.UNITS if len(unit) > 1}
 
 
 def _apostrophe(word: str) -> str:
@@ -229,9 +237,24 @@ def _without_fillers(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(joined.split())
 
 
+def _core(words: tuple[str, ...], stems: tuple[str, ...]) -> tuple[str, ...]:
+    core = [
+        "" if word in w.WEAK_WORDS else word if word.endswith(("ing", "ed")) else stem
+        for word, stem in zip(words, stems, strict=True)
+    ]
+    how = words.index("how") if "how" in words else len(words)
+    if how + 2 < len(words) and words[how + 1] in _HOW_TO:
+        subject = words[how + 1] != "to" and words[how + 2] in ("i", "we", "one")
+        core[how + 1 : how + (3 if subject else 2)] = ["to"]
+    return tuple([word for word in core if word])
+
+
+_HOW_TO = frozenset({"do", "can", "could", "to"})
+
+
 def _sentences(tokens: list[tuple[str, str]]) -> int:
     kinds = [kind for kind, _ in tokens]
-    ends = sum(x == "end" and y != "end" for x, y in zip(kinds, kinds[1:], strict=False))
+    ends = sum(x == "end" and y != "end" for x, y in pairwise(kinds))
     return ends + 1
 
 
@@ -267,7 +290,7 @@ def _kind(words: tuple[str, ...], stems: tuple[str, ...]) -> str:
 
 
 def _script(text: str) -> str:
-    """The alphabet most letters are of; by the first word of their Unicode names."""
+    """The alphabet a text is in; by the first word of its letters' Unicode names."""
     if text.isascii():
         return "latin"
     counts: dict[str, int] = {}
@@ -275,22 +298,24 @@ def _script(text: str) -> str:
         if character.isalpha():
             name = "LATIN" if character < "\u024f" else unicodedata.name(character, "?").split()[0]
             counts[name] = counts.get(name, 0) + 1
-    return max(counts, key=lambda name: counts[name]).lower() if counts else "latin"
+    latin = counts.pop("LATIN", 0)
+    other = max(counts, key=lambda name: counts[name], default="LATIN")
+    # One or two letters of another alphabet are symbols: λ, π.
+    return other.lower() if counts.get(other, 0) > min(latin, 2) else "latin"
 
 
-_MAYBE_FOREIGN = frozenset().union(*w.FOREIGN.values()) - w.NOT_FOREIGN
+_MAYBE_FOREIGN = frozenset(x for its in w.FOREIGN.values() for x in its) - w.NOT_FOREIGN
 
 
 def _language(words: tuple[str, ...]) -> str:
     """ "en", unless another language's function words outnumber English ones."""
-    used = _MAYBE_FOREIGN.intersection(words)
-    if not used:
+    if _MAYBE_FOREIGN.isdisjoint(words):
         return "en"
-    used = set(words) - w.NOT_FOREIGN
-    english = len(used & w.FUNCTION_WORDS)
+    known = set(words) - w.NOT_FOREIGN
+    english = len(known & w.FUNCTION_WORDS)
     best, most = "en", english
     for language, its_words in w.FOREIGN.items():
-        count = len(used & its_words)
+        count = len(known & its_words)
         if count > most:
             best, most = language, count
     return best

@@ -79,9 +79,20 @@ CONTRACTIONS = {
     "ur": "your", "&": "and", "wat": "what", "wht": "what", "hw": "how",
 }  # fmt: skip
 
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_ORDINALS = ["zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth", "twentieth"]
+
+def _in_order(text: str) -> list[str]:
+    return text.split()
+
+
+_ONES = _in_order(
+    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+    fifteen sixteen seventeen eighteen nineteen"""
+)
+_TENS = _in_order("twenty thirty forty fifty sixty seventy eighty ninety")
+_ORDINALS = _in_order(
+    """zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth
+    thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"""
+)
 
 NUMBER_WORDS: dict[str, int] = {
     **{w: n for n, w in enumerate(_ONES)},
@@ -229,4 +240,6 @@ FOREIGN = {
     ),
 }
 # Words above that an English question may well contain.
-NOT_FOREIGN = words("i is on no do me man so of e o y z w as in an dos co la er at wat on du en")
+NOT_FOREIGN = words(
+    "was i is on no do me man so of e o y z w as in an dos co la er at wat on du en"
+)

@@ -1,0 +1,57 @@
+# The two commands are `make run` and `make test`; both set up everything they need.
+# `make help` lists the others.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SETUP  := PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
+SOURCES := coordinator/src/hybrid_coordinator tests coordinator/scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types imports unit integration testbed bench lock schema clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## start the coordinator on its embedded default (ARGS="--port 9000" adds options)
+	@exec $(BIN)/hybrid-coordinator serve $(ARGS)
+
+test: $(VENV)/.test ## everything: linters, types, import rules, unit and integration tests
+	@BIN="$(BIN)" sh tests/run.sh
+
+lint: $(VENV)/.test ## ruff: rules and format
+	@$(BIN)/ruff check --config coordinator/pyproject.toml $(SOURCES)
+	@$(BIN)/ruff format --check --config coordinator/pyproject.toml $(SOURCES)
+
+types: $(VENV)/.test ## mypy --strict
+	@cd coordinator && ../$(BIN)/mypy src/hybrid_coordinator ../tests
+
+imports: $(VENV)/.test ## no import cycle, layers kept
+	@cd coordinator && ../$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.test ## unit tests only
+	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/unit
+
+integration: testbed ## integration tests only
+	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
+
+testbed: $(VENV)/.test ## the real Redis, Lemonade and the like, in the user's cache folder
+	@$(BIN)/python -m tests.testbed setup
+
+bench: $(VENV)/.test ## the table of figures in README
+	@$(BIN)/python -m tests.benchmarks
+
+schema: $(VENV)/.run ## settings.schema.json from the settings models
+	@$(BIN)/hybrid-coordinator check-config --schema > coordinator/settings.schema.json
+
+lock: $(VENV)/.test ## pin every dependency with its hashes
+	@BIN="$(BIN)" sh requirements/lock.sh
+
+clean: ## remove what the other targets made in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis coordinator/.mypy_cache
+
+$(VENV)/.run: requirements/run.txt requirements/setup.sh coordinator/pyproject.toml
+	@$(SETUP) run
+
+$(VENV)/.test: requirements/run.txt requirements/test.txt requirements/setup.sh coordinator/pyproject.toml
+	@$(SETUP) run test

@@ -1,0 +1,204 @@
+"""The commands: each parses its options, calls one function elsewhere and prints.
+
+Nothing is decided here. Heavy imports happen inside the commands, so that
+``--help`` and shell completion stay quick. Exit status: 0 done, 1 failed with
+a sentence on stderr, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hybrid_coordinator import __version__
+from hybrid_coordinator.errors import HybridError
+
+if TYPE_CHECKING:
+    from hybrid_coordinator.settings import Settings
+
+app = typer.Typer(
+    name="hybrid-coordinator",
+    help="A self-hosted AI gateway that learns from its own use.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", envvar="HYBRID_AI_CONFIG", help="Settings file (JSON).", dir_okay=False
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Url = Annotated[str | None, typer.Option("--url", help="A coordinator's URL.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key-file", help="File with the API key.", dir_okay=False)
+]
+
+
+def say(text: str = "") -> None:
+    """One line to stdout."""
+    typer.echo(text)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document to stdout."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def failing_plainly() -> Iterator[None]:
+    """Turn this package's errors into a sentence on stderr and exit status 1."""
+    try:
+        yield
+    except HybridError as error:
+        typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
+
+
+def settings_from(config: Path | None, **overrides: object) -> Settings:
+    """The settings that a command works with; options given to it win."""
+    from hybrid_coordinator.configuration import load_settings
+
+    settings = load_settings(config)
+    changed = {key: value for key, value in overrides.items() if value is not None}
+    if not changed:
+        return settings
+    # Validated again: an override may make a combination impossible.
+    from hybrid_coordinator.configuration import validate_settings
+
+    return validate_settings({**settings.model_dump(mode="json"), **changed})
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run the coordinator until SIGTERM or Ctrl-C."""
+    with failing_plainly():
+        settings = settings_from(config, host=host, port=port)
+        from hybrid_coordinator.app import serve as run
+
+        run(settings)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, or - to read it from stdin.")],
+    model: Annotated[
+        str, typer.Option(help="A model's name; auto lets the router decide.")
+    ] = "auto",
+    config: Config = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not answer from the cache.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running coordinator; the answer streams to the terminal, then its route."""
+    with failing_plainly():
+        from hybrid_coordinator.cli.client import Connection, ask_and_print
+
+        text = sys.stdin.read() if question == "-" else question
+        connection = Connection.find(settings_from(config), url, key_file)
+        ask_and_print(connection, text, model, fresh=fresh, as_json=as_json)
+
+
+@app.command()
+def init(config: Config = None, as_json: AsJson = False) -> None:
+    """Create the five collections where they are missing; changes nothing that exists."""
+    with failing_plainly():
+        settings = settings_from(config)
+        from hybrid_coordinator.app import initialise
+
+        report = initialise(settings)
+        if as_json:
+            print_json(report)
+        else:
+            for name, state in report.items():
+                say(f"{name}: {state}")
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="A repository, a folder of documents, or a file.")],
+    collection: Annotated[
+        str, typer.Option(help="codebase-context or best-practices.")
+    ] = "codebase-context",
+    config: Config = None,
+    url: Url = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a folder into the knowledge; what did not change since last time is skipped."""
+    with failing_plainly():
+        from hybrid_coordinator.cli.client import Connection
+        from hybrid_coordinator.cli.ingest import ingest_and_print
+        from hybrid_coordinator.errors import InvalidRequest
+        from hybrid_coordinator.settings import Collection
+
+        settings = settings_from(config)
+        connection = Connection.find(settings, url, key_file)
+        if collection not in set(Collection):
+            raise InvalidRequest(
+                f"there is no collection '{collection}': name codebase-context or best-practices",
+                field="collection",
+            )
+        ingest_and_print(
+            settings,
+            connection,
+            path,
+            Collection(collection),
+            elsewhere=url is not None,
+            as_json=as_json,
+        )
+
+
+@app.command("check-config")
+def check_config(
+    file: Annotated[Path | None, typer.Argument(help="Settings file (JSON).")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the file's JSON schema.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a settings file is right; reads no secret and connects to nothing."""
+    from hybrid_coordinator.configuration import load_settings, schema_document
+    from hybrid_coordinator.errors import SettingsError
+
+    if schema:
+        typer.echo(schema_document().decode(), nl=False)
+        return
+    if file is None:
+        typer.echo("name the settings file to check, or --schema", err=True)
+        raise typer.Exit(2)
+    try:
+        load_settings(file, {})
+    except SettingsError as error:
+        if as_json:
+            print_json({"ok": False, "errors": error.message.splitlines()})
+        else:
+            typer.echo(error.message, err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        print_json({"ok": True, "errors": []})
+    else:
+        say(f"{file}: all settings are right")
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    if as_json:
+        print_json({"version": __version__})
+    else:
+        say(f"hybrid-coordinator {__version__}")
+
+
+main: Callable[[], None] = app

@@ -1,0 +1,237 @@
+"""Everything the edge may ask, in one object: the pipeline and the other verbs.
+
+The pipeline answers questions; what is here needs one room each, or asks every
+room how it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hybrid_coordinator.cache import Cache
+from hybrid_coordinator.conversation import (
+    AUTO_MODEL,
+    Caller,
+    ChatRequest,
+    Dialect,
+    ModelCall,
+)
+from hybrid_coordinator.errors import BackendError, UnknownModel, Unprocessable
+from hybrid_coordinator.gateway import (
+    Answer,
+    Augmented,
+    Embeddings,
+    KnowledgeItem,
+    ModelInfo,
+    PartState,
+    PartStatus,
+    Readiness,
+    SearchHit,
+)
+from hybrid_coordinator.inference import BackendStatus, Fleet, MakeCall
+from hybrid_coordinator.knowledge import Embedder, Knowledge, NewItem
+from hybrid_coordinator.pipeline import Pipeline
+from hybrid_coordinator.settings import BUNDLED_EMBEDDER, Collection, Settings
+from hybrid_coordinator.telemetry import Metrics
+from hybrid_coordinator.tokens import estimate_tokens
+
+SEARCHABLE = tuple(c for c in Collection if c is not Collection.INTERACTION_HISTORY)
+"""What a search looks through where it names no collection."""
+
+
+class Coordinator:
+    """The ``Gateway`` that the edge is given."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        pipeline: Pipeline,
+        cache: Cache,
+        embedder: Embedder,
+        knowledge: Knowledge,
+        fleet: Fleet,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._cache = cache
+        self._embedder = embedder
+        self._knowledge = knowledge
+        self._fleet = fleet
+        self._metrics = metrics
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics everything here counts in."""
+        return self._metrics
+
+    async def answer(self, request: ChatRequest) -> Answer:
+        """Answer a question."""
+        return await self._pipeline.answer(request)
+
+    async def embed(self, texts: Sequence[str], model: str | None, caller: Caller) -> Embeddings:
+        """Embed texts with the configured embedder."""
+        names = (AUTO_MODEL, BUNDLED_EMBEDDER, self._embedder.name)
+        if model is not None and model not in names:
+            raise UnknownModel(
+                f"'{model}' is not the embedding model of this gateway: "
+                f"ask for '{self._embedder.name}' or '{AUTO_MODEL}'",
+                field="model",
+            )
+        for index, text in enumerate(texts):
+            if not text.strip():
+                raise Unprocessable("an empty text has no embedding", field=f"input[{index}]")
+        vectors = await self._embedder.embed_documents(list(texts))
+        tokens = sum(estimate_tokens(text, self._embedder.count_tokens) for text in texts)
+        return Embeddings(
+            vectors=np.asarray(vectors, dtype=np.float32), model=self._embedder.name, tokens=tokens
+        )
+
+    def models(self) -> Sequence[ModelInfo]:
+        """``auto``, then every model of every backend once, then the embedder."""
+        infos = {AUTO_MODEL: ModelInfo(id=AUTO_MODEL, owned_by="hybrid-ai")}
+        for status in self._fleet.statuses():
+            for model in status.models:
+                infos.setdefault(
+                    model.name,
+                    ModelInfo(
+                        id=model.name,
+                        owned_by=status.name,
+                        tier=status.tier,
+                        context_tokens=model.context_tokens,
+                        ready=status.usable,
+                    ),
+                )
+        name = self._embedder.name
+        infos.setdefault(name, ModelInfo(id=name, owned_by="hybrid-ai"))
+        return list(infos.values())
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """The backend's own count where the pinned model has one, else an estimate."""
+        for candidate in self._fleet.find_model(request.model)[:1]:
+            call = ModelCall(
+                body={**request.body, "model": candidate.model.name},
+                api_model=candidate.model.name,
+                stream=False,
+                interaction_id=request.interaction_id,
+                native=request.native and {**request.native, "model": candidate.model.name},
+                native_dialect=Dialect.ANTHROPIC if request.native else None,
+            )
+            try:
+                counted = await self._fleet.count_tokens(candidate, _always(call))
+            except BackendError as error:
+                self._metrics.failures.labels(room="inference", kind=error.code).inc()
+                counted = None
+            if counted is not None:
+                return counted
+        return estimate_tokens(request.prompt_text, self._embedder.count_tokens)
+
+    async def augment(
+        self, query: str, agent_type: str, caller: Caller, token_budget: int | None
+    ) -> Augmented:
+        """Put stored knowledge around a question without asking a model."""
+        retrieved = await self._knowledge.search(query, None, caller.id)
+        context = self._knowledge.pack(retrieved.hits, token_budget)
+        prompt = f"{context.text}\n\n{query}" if context.ids else query
+        return Augmented(
+            augmented_prompt=prompt,
+            context_ids=context.ids,
+            original_query=query,
+            context_count=len(context.ids),
+            context_tokens=context.tokens,
+        )
+
+    async def search(
+        self,
+        query: str,
+        collections: Sequence[Collection],
+        limit: int,
+        caller: Caller,
+        filters: Mapping[str, Any],
+    ) -> Sequence[SearchHit]:
+        """Search the collections, best first."""
+        retrieved = await self._knowledge.search(
+            query,
+            None,
+            caller.id,
+            collections=collections or SEARCHABLE,
+            limit=limit,
+            filters=filters,
+            abstain=False,
+        )
+        return [
+            SearchHit(
+                id=hit.id,
+                collection=hit.collection,
+                score=hit.score,
+                payload=hit.item.model_dump(mode="json"),
+            )
+            for hit in retrieved.hits[:limit]
+        ]
+
+    async def add_knowledge(
+        self, collection: Collection, items: Sequence[KnowledgeItem], caller: Caller
+    ) -> Sequence[str]:
+        """Store items."""
+        new = [NewItem(item.payload, id=item.id, vector=item.vector) for item in items]
+        return await self._knowledge.add(collection, new, caller.id)
+
+    async def delete_knowledge(
+        self, collection: Collection, ids: Sequence[str], caller: Caller
+    ) -> int:
+        """Delete items."""
+        return await self._knowledge.delete(collection, ids, caller.id)
+
+    async def invalidate(
+        self, interaction_id: str | None, query: str | None, caller: Caller
+    ) -> int:
+        """Evict cached answers of this caller."""
+        return await self._cache.invalidate(
+            interaction_id=interaction_id, question=query, caller=caller.id
+        )
+
+    async def readiness(self) -> Readiness:
+        """Every dependency by name; ready where at least one backend is."""
+        statuses = self._fleet.statuses()
+        parts: dict[str, PartStatus] = {
+            f"backend.{status.name}": _backend_part(status) for status in statuses
+        }
+        parts["cache"] = await self._cache_part()
+        parts["embedder"] = PartStatus(
+            PartState.READY, f"{self._embedder.name}, {self._embedder.size} dimensions"
+        )
+        parts.update(await self._knowledge_parts())
+        return Readiness(ready=any(status.usable for status in statuses), parts=parts)
+
+    async def _cache_part(self) -> PartStatus:
+        if not self._settings.cache.enable:
+            return PartStatus(PartState.OFF, "cache.enable is false")
+        ready = await self._cache.ready()
+        return PartStatus(PartState.READY if ready.ok else PartState.DEGRADED, ready.detail)
+
+    async def _knowledge_parts(self) -> dict[str, PartStatus]:
+        report = await self._knowledge.status()
+        parts = {}
+        for collection, state in report.items():
+            if state.problem is None:
+                part = PartStatus(PartState.READY, f"{state.points} points")
+            else:
+                part = PartStatus(PartState.DEGRADED, state.problem)
+            parts[f"collection.{collection.value}"] = part
+        return parts
+
+
+def _always(call: ModelCall) -> MakeCall:
+    return lambda _: call
+
+
+def _backend_part(status: BackendStatus) -> PartStatus:
+    names = ", ".join(model.name for model in status.models)
+    if status.usable:
+        return PartStatus(PartState.READY, names or status.detail)
+    why = "left alone after failures" if status.breaker_open else status.detail
+    return PartStatus(PartState.DOWN, why)

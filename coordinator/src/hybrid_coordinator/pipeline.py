@@ -1,0 +1,398 @@
+"""The way of a request: cache, routing, knowledge, inference, validation, then telemetry.
+
+``Pipeline.answer`` reads top to bottom like the drawing in the architecture;
+each step is one call into one room. A step that is switched off or whose store
+is down is skipped with a recorded reason; only "no backend can answer" is an
+error to the client. What is done after the last byte is in ``aftermath``; the
+other verbs of the gateway (search, augment, …) are in ``verbs``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_coordinator.aftermath import Aftermath
+from hybrid_coordinator.cache import (
+    Cache,
+    CacheEntry,
+    Flight,
+    Lookup,
+    completion_of,
+    stream_of,
+)
+from hybrid_coordinator.calls import CallBuilder
+from hybrid_coordinator.collector import StreamCollector
+from hybrid_coordinator.conversation import (
+    AUTO_MODEL,
+    CacheStatus,
+    ChatRequest,
+    Completion,
+    Delta,
+    ModelCall,
+    Tier,
+    Usage,
+)
+from hybrid_coordinator.errors import Attempt, EmbeddingError, HybridError, NoBackend
+from hybrid_coordinator.gateway import Answer, attach_meta
+from hybrid_coordinator.inference import Answered, Candidate, Fleet, OpenedStream
+from hybrid_coordinator.knowledge import Context, Embedder, Knowledge, Retrieved
+from hybrid_coordinator.routing import Decision, Router, SpendLedger
+from hybrid_coordinator.settings import Settings
+from hybrid_coordinator.telemetry import Metrics
+from hybrid_coordinator.tokens import estimate_tokens
+from hybrid_coordinator.trace import Trace
+from hybrid_coordinator.validation import AnswerJudge, looks_like_refusal
+
+Vector = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Answers questions. Holds no state of its own; the rooms do."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        cache: Cache,
+        embedder: Embedder,
+        knowledge: Knowledge,
+        router: Router,
+        fleet: Fleet,
+        ledger: SpendLedger,
+        aftermath: Aftermath,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._embedder = embedder
+        self._knowledge = knowledge
+        self._router = router
+        self._fleet = fleet
+        self._ledger = ledger
+        self._aftermath = aftermath
+        self._metrics = metrics
+        self._clock = clock
+        self._now = now
+
+    async def answer(self, request: ChatRequest) -> Answer:
+        """Answer one question, whole or streamed as the request wants it.
+
+        Raises:
+            HybridError: as the client should see it; what was known of the
+                answer by then is attached for the headers.
+        """
+        trace = Trace(request, self._clock)
+        self._metrics.active_requests.inc()
+        try:
+            return await self._answer(request, trace)
+        except HybridError as error:
+            self._metrics.active_requests.dec()
+            self._aftermath.failed(trace, error)
+            raise attach_meta(error, trace.meta) from error.__cause__
+        except asyncio.CancelledError:
+            self._metrics.active_requests.dec()
+            self._aftermath.abandoned(trace)
+            raise
+
+    async def _answer(self, request: ChatRequest, trace: Trace) -> Answer:
+        lookup = await self._cache.look_up_exact(request)
+        self._note(trace, lookup)
+        if lookup.entry is not None:
+            return self._replay(trace, lookup.entry)
+
+        async with AsyncExitStack() as stack:
+            started = self._clock()
+            flight = await stack.enter_async_context(self._cache.flight(lookup, request))
+            trace.waited_seconds = self._clock() - started
+            if flight.entry is not None:
+                self._join(trace, lookup, flight.entry)
+                return self._replay(trace, flight.entry)
+
+            decision = self._pinned(request, trace)
+            vector = await self._embed(request, lookup, trace)
+            lookup = await self._cache.look_up_semantic(request, lookup, vector)
+            self._note(trace, lookup)
+            if lookup.entry is not None:
+                flight.publish(lookup.entry)
+                return self._replay(trace, lookup.entry)
+
+            retrieved = await self._retrieve(request, vector, trace)
+            prompt_tokens = self._tokens(request.prompt_text)
+            if decision is None:
+                decision = self._decide(request, trace, vector, retrieved, prompt_tokens)
+
+            judge = AnswerJudge(request, self._settings.validation)
+            make_call = self._calls(trace, prompt_tokens, retrieved)
+            if request.stream:
+                with _naming_all(decision):
+                    opened = await self._fleet.stream(_fleets(decision), make_call, judge)
+                self._settle(trace, opened)
+                trace.opened()
+                collector = StreamCollector(self._settings.cache.max_entry_bytes)
+                held = stack.pop_all()
+                return Answer(
+                    meta=trace.meta,
+                    deltas=self._relay(opened, collector, trace),
+                    after=lambda: self._after_stream(
+                        trace, lookup, flight, vector, opened, collector, held
+                    ),
+                )
+            with _naming_all(decision):
+                answered = await self._fleet.complete(_fleets(decision), make_call, judge)
+            self._settle(trace, answered)
+            trace.backend_seconds = answered.backend_seconds
+            trace.usage = self._usage(answered.completion.usage, trace, answered.completion.text)
+            trace.opened()
+            held = stack.pop_all()
+            return Answer(
+                meta=trace.meta,
+                completion=answered.completion,
+                after=lambda: self._after(trace, lookup, flight, vector, answered.completion, held),
+            )
+
+    # Cache
+
+    def _note(self, trace: Trace, lookup: Lookup) -> None:
+        trace.cache = lookup.status
+        trace.cache_why = self._hit(lookup) if lookup.entry is not None else lookup.why or ""
+        trace.similarity = lookup.similarity
+        trace.cache_seconds += lookup.latency
+        if lookup.status is CacheStatus.UNAVAILABLE:
+            trace.skip("cache", lookup.why or "the store cannot be reached")
+
+    def _hit(self, lookup: Lookup) -> str:
+        """Where a cached answer comes from, for the person who wonders."""
+        entry = lookup.entry
+        if entry is None:
+            return ""
+        ago = f"answered {max(0.0, self._now() - entry.created_at):.0f} s ago by {entry.model}"
+        if lookup.similarity is None:
+            return f"exact: the same request was {ago}"
+        return f"semantic: a question of the same meaning ({lookup.similarity:.3f}) was {ago}"
+
+    def _join(self, trace: Trace, lookup: Lookup, entry: CacheEntry) -> None:
+        same = lookup.key is not None and entry.key.exact == lookup.key.exact
+        trace.cache = CacheStatus.EXACT if same else CacheStatus.SEMANTIC
+        trace.cache_why = "exact: an equal request was being answered; this is its answer"
+
+    def _replay(self, trace: Trace, entry: CacheEntry) -> Answer:
+        """An answer from the cache, in the form this client wants."""
+        trace.cost_saved_usd = entry.cost_usd
+        trace.usage = entry.completion.usage
+        trace.opened()
+
+        async def after() -> None:
+            self._metrics.active_requests.dec()
+            self._aftermath.done(trace)
+
+        if trace.request.stream:
+            return Answer(meta=trace.meta, deltas=_replayed(entry), after=after)
+        return Answer(meta=trace.meta, completion=completion_of(entry), after=after)
+
+    # Knowledge
+
+    async def _embed(self, request: ChatRequest, lookup: Lookup, trace: Trace) -> Vector | None:
+        """The question's one embedding, shared by cache, router and retrieval."""
+        wanted = (
+            lookup.status is CacheStatus.MISS
+            or request.model == AUTO_MODEL
+            or (self._settings.retrieval.enable and await self._knowledge.has_items())
+        )
+        if not request.question.strip() or not wanted:
+            return None
+        started = self._clock()
+        try:
+            return await self._embedder.embed_query(request.question)
+        except EmbeddingError as error:
+            trace.skip("embedding", error.message)
+            self._metrics.steps_skipped.labels(step="embedding", reason=error.code).inc()
+            return None
+        finally:
+            trace.steps["embedding"] = self._clock() - started
+
+    async def _retrieve(
+        self, request: ChatRequest, vector: Vector | None, trace: Trace
+    ) -> Retrieved | None:
+        if not self._settings.retrieval.enable or not await self._knowledge.has_items():
+            return None
+        if vector is None:
+            trace.skip("knowledge", "there is no embedding of the question")
+            return None
+        started = self._clock()
+        try:
+            retrieved = await self._knowledge.search(request.question, vector, request.caller.id)
+        finally:
+            trace.steps["knowledge"] = self._clock() - started
+        for collection, why in (retrieved.skipped or {}).items():
+            trace.skip(f"knowledge.{collection}", why)
+        self._aftermath.searched(trace, retrieved)
+        return retrieved
+
+    # Routing
+
+    def _pinned(self, request: ChatRequest, trace: Trace) -> Decision | None:
+        """A pinned model is decided before anything is computed, an unknown one refused."""
+        if request.model == AUTO_MODEL:
+            return None
+        tokens = self._tokens(request.prompt_text)
+        return self._decide(request, trace, None, None, tokens)
+
+    def _decide(
+        self,
+        request: ChatRequest,
+        trace: Trace,
+        vector: Vector | None,
+        retrieved: Retrieved | None,
+        prompt_tokens: int,
+    ) -> Decision:
+        started = self._clock()
+        decision = self._router.decide(
+            request,
+            statuses=self._fleet.statuses(),
+            vector=vector,
+            best_context_score=retrieved.best_score if retrieved else None,
+            prompt_tokens=prompt_tokens,
+            spent_today_usd=self._ledger.today(),
+        )
+        trace.steps["routing"] = self._clock() - started
+        trace.decision = decision
+        m = self._metrics
+        m.routing_decisions.labels(tier=decision.tier.value, reason=decision.reason.value).inc()
+        if decision.confidence is not None:
+            m.routing_confidence.observe(decision.confidence)
+        log.debug("routed", extra={"interaction": request.interaction_id, "to": decision.route})
+        return decision
+
+    # Inference
+
+    def _calls(
+        self, trace: Trace, prompt_tokens: int, retrieved: Retrieved | None
+    ) -> Callable[[Candidate], ModelCall]:
+        def pack(budget: int) -> Context | None:
+            if retrieved is None or not retrieved.hits:
+                return None
+            room = min(budget, self._settings.retrieval.token_budget)
+            context = self._knowledge.pack(retrieved.hits, room)
+            return context if context.ids else None
+
+        builder = CallBuilder(trace, prompt_tokens, pack)
+        return lambda candidate: builder.build(candidate.backend, candidate.model)
+
+    def _settle(self, trace: Trace, result: Answered | OpenedStream) -> None:
+        """Note who answered."""
+        trace.backend = result.candidate.backend
+        trace.model = result.candidate.model
+        trace.tier = self._settings.backends[trace.backend].tier
+        trace.first_token_seconds = result.first_token_seconds
+
+    def _usage(self, usage: Usage | None, trace: Trace, text: str) -> Usage:
+        """What the backend reported, else the embedder's count, marked as an estimate."""
+        if usage is not None and (usage.input_tokens or usage.output_tokens):
+            return usage
+        extra = trace.context.tokens if trace.context else 0
+        prompt = self._tokens(trace.request.prompt_text) + extra
+        return Usage(input_tokens=prompt, output_tokens=self._tokens(text), estimated=True)
+
+    def _tokens(self, text: str) -> int:
+        return estimate_tokens(text, self._embedder.count_tokens)
+
+    async def _relay(
+        self, opened: OpenedStream, collector: StreamCollector, trace: Trace
+    ) -> AsyncGenerator[Delta, None]:
+        """Pass the answer on as it comes, and keep it."""
+        async with aclosing(opened.deltas) as deltas:
+            try:
+                async for delta in deltas:
+                    collector.add(delta)
+                    yield delta
+                collector.finished = True
+            except HybridError as error:
+                trace.status, trace.error = error.status, error.code
+                raise
+
+    # After the last byte
+
+    async def _after_stream(
+        self,
+        trace: Trace,
+        lookup: Lookup,
+        flight: Flight,
+        vector: Vector | None,
+        opened: OpenedStream,
+        collector: StreamCollector,
+        held: AsyncExitStack,
+    ) -> None:
+        trace.backend_seconds = opened.backend_seconds
+        text = collector.text
+        trace.usage = self._usage(collector.usage, trace, text)
+        completion = collector.completion(created=int(self._now()))
+        if not collector.finished and trace.error is None:
+            trace.status, trace.error = 499, "client_closed_request"
+        if completion is not None:
+            completion = replace(completion, usage=trace.usage)
+        await self._after(trace, lookup, flight, vector, completion, held)
+
+    async def _after(
+        self,
+        trace: Trace,
+        lookup: Lookup,
+        flight: Flight,
+        vector: Vector | None,
+        completion: Completion | None,
+        held: AsyncExitStack,
+    ) -> None:
+        """Book, keep and record; then let those go on who wait for this answer."""
+        self._metrics.active_requests.dec()
+        async with held:
+            self._aftermath.charge(trace)
+            if completion is not None and not looks_like_refusal(completion.text):
+                await self._cache.store(
+                    lookup,
+                    trace.request,
+                    vector,
+                    replace(completion, usage=trace.usage),
+                    backend=trace.backend or "",
+                    tier=trace.tier or Tier.LOCAL,
+                    cost_usd=trace.cost_usd,
+                    interaction_id=trace.request.interaction_id,
+                    flight=flight,
+                )
+        self._aftermath.done(trace)
+
+
+def _fleets(decision: Decision) -> list[Candidate]:
+    """The router's candidates as the fleet's: two rooms, two types of the same shape."""
+    return [Candidate(choice.backend, choice.model) for choice in decision.candidates]
+
+
+@contextmanager
+def _naming_all(decision: Decision) -> Iterator[None]:
+    """Add those whom the router passed over to an error that names who was tried."""
+    try:
+        yield
+    except NoBackend as error:
+        passed = [Attempt(name, why) for name, why in decision.passed_over.items()]
+        attempts = [*error.attempts, *passed]
+        told = "; ".join(f"{attempt.backend}: {attempt.why}" for attempt in attempts)
+        raise NoBackend(
+            f"no backend could answer ({told}): try again later, or see /ready",
+            attempts=attempts,
+            retry_after=error.retry_after,
+        ) from None
+
+
+async def _replayed(entry: CacheEntry) -> AsyncGenerator[Delta, None]:
+    for delta in stream_of(entry):
+        yield delta

@@ -1,0 +1,111 @@
+"""What happened to one request, gathered while it passes through the pipeline.
+
+One object a request, written by the pipeline and read by the headers, the
+metrics and the telemetry. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hybrid_coordinator.conversation import (
+    CacheStatus,
+    ChatRequest,
+    Tier,
+    Usage,
+)
+from hybrid_coordinator.gateway import AnswerMeta
+from hybrid_coordinator.knowledge import Context
+from hybrid_coordinator.routing import Decision
+from hybrid_coordinator.settings import ModelSettings
+
+CACHE_ROUTE = "cache"
+
+
+@dataclass(slots=True)
+class Trace:
+    """The story of one request. Times are seconds of ``clock``."""
+
+    request: ChatRequest
+    clock: Callable[[], float] = time.perf_counter
+    cache: CacheStatus = CacheStatus.MISS
+    cache_why: str = ""
+    similarity: float | None = None
+    cache_seconds: float = 0.0
+    decision: Decision | None = None
+    backend: str | None = None
+    tier: Tier | None = None
+    model: ModelSettings | None = None
+    context: Context | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
+    """Seconds each step took."""
+    waited_seconds: float = 0.0
+    """Seconds spent waiting for an equal request's answer."""
+    backend_seconds: float = 0.0
+    first_token_seconds: float | None = None
+    opened_after: float | None = None
+    """Seconds from the request's start until the first byte could be sent."""
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    cost_saved_usd: float = 0.0
+    status: int = 200
+    error: str | None = None
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock() - self.request.started
+
+    @property
+    def route(self) -> str | None:
+        """``cache``, or tier, backend and model: ``local:lemonade/qwen3``."""
+        if self.cache in (CacheStatus.EXACT, CacheStatus.SEMANTIC):
+            return CACHE_ROUTE
+        if self.backend is not None and self.tier is not None and self.model is not None:
+            return f"{self.tier.value}:{self.backend}/{self.model.name}"
+        return self.decision.route if self.decision else None
+
+    @property
+    def reason(self) -> str:
+        if self.cache in (CacheStatus.EXACT, CacheStatus.SEMANTIC):
+            return self.cache_why
+        if self.decision is None:
+            return self.cache_why or "no decision was reached"
+        if self.backend and self.backend != self.decision.candidates[0].backend:
+            first = self.decision.candidates[0].backend
+            return f"{self.decision.summary}; {first} gave no answer, so {self.backend} did"
+        return self.decision.summary
+
+    @property
+    def reason_class(self) -> str:
+        """The bounded form of ``reason``, for labels."""
+        if self.cache in (CacheStatus.EXACT, CacheStatus.SEMANTIC):
+            return self.cache.value
+        return self.decision.reason.value if self.decision else "none"
+
+    @property
+    def meta(self) -> AnswerMeta:
+        return AnswerMeta(
+            interaction_id=self.request.interaction_id,
+            cache=self.cache,
+            route=self.route,
+            reason=self.reason,
+        )
+
+    def skip(self, step: str, why: str) -> None:
+        """Record that ``step`` was passed over; the first reason stays."""
+        self.skipped.setdefault(step, why)
+
+    def opened(self) -> None:
+        """Note that the answer, or its first part, is ready for the client."""
+        if self.opened_after is None:
+            self.opened_after = self.elapsed
+
+    @property
+    def overhead_seconds(self) -> float:
+        """What this gateway added before the first byte: not the backend, not waiting."""
+        until = self.opened_after if self.opened_after is not None else self.elapsed
+        backend = self.first_token_seconds if self.request.stream else self.backend_seconds
+        return max(0.0, until - (backend or 0.0) - self.waited_seconds)

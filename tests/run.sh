@@ -1,0 +1,68 @@
+#!/bin/sh
+# Everything `make test` checks, in order of how soon it can fail. The real parts
+# (Redis, Lemonade, …) are fetched in the background while the quick checks run.
+set -eu
+BIN=${BIN:-.venv/bin}
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+PATH="$root/$BIN:$PATH"
+export PATH HF_HUB_OFFLINE=1
+sources="coordinator/src/hybrid_coordinator coordinator/scripts tests"
+log=$(mktemp)
+testbed=
+
+say() { printf '\n[test] %s\n' "$*"; }
+
+finish() {
+    status=$?
+    if [ -n "$testbed" ] && kill -0 "$testbed" 2>/dev/null; then
+        kill "$testbed" 2>/dev/null || true
+        wait "$testbed" 2>/dev/null || true
+    fi
+    rm -f "$log"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+say "real parts: being fetched in the background"
+python -m tests.testbed setup >"$log" 2>&1 &
+testbed=$!
+
+say "ruff"
+# shellcheck disable=SC2086 # a list of folders
+ruff check --quiet --config coordinator/pyproject.toml $sources
+# shellcheck disable=SC2086
+ruff format --quiet --check --config coordinator/pyproject.toml $sources
+
+say "files of at most 400 lines"
+git ls-files '*.py' '*.nix' '*.sh' | while read -r file; do
+    [ -f "$file" ] || continue
+    lines=$(wc -l <"$file")
+    if [ "$lines" -gt 400 ]; then
+        echo "$file has $lines lines; split it" >&2
+        exit 1
+    fi
+done
+
+say "import rules (no cycle, layers kept)"
+(cd coordinator && lint-imports --no-cache)
+
+say "mypy --strict"
+(cd coordinator && mypy src/hybrid_coordinator ../tests)
+
+say "unit tests"
+pytest -c coordinator/pyproject.toml --rootdir . -q tests/unit
+
+say "real parts: waiting until they are there"
+if ! wait "$testbed"; then
+    testbed=
+    cat "$log"
+    echo "the real parts could not be set up; see above" >&2
+    exit 1
+fi
+testbed=
+tail -n 5 "$log"
+
+say "integration tests, against the real parts"
+pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
