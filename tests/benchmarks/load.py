@@ -10,7 +10,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +29,7 @@ function request()
   return wrk.format("POST", nil, HEADERS, (string.gsub(BODY, "@@", mark)))
 end
 """
+_CONTENT = re.compile(rb'"content":\s*"[^"]')
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
@@ -85,7 +85,7 @@ def _lua(text: str) -> str:
 
 def _parse(output: str) -> Load:
     def percentile(number: int) -> float:
-        found = re.search(rf"^\s+{number}%\s+([\d.]+)(us|ms|s|m)$", output, re.M)
+        found = re.search(rf"^\s+{number}%\s+([\d.]+)(us|ms|s|m)\s*$", output, re.M)
         if found is None:
             raise SystemExit(f"wrk printed no latency:\n{output}")
         return float(found[1]) * _UNITS[found[2]]
@@ -115,22 +115,13 @@ def first_token_ms(
                 "POST", url, content=text, headers={"content-type": "application/json"}
             ) as response:
                 response.raise_for_status()
-                for data in _until_content(response):
-                    times.append((time.perf_counter() - started) * 1000)
-                    del data
-                    break
-                for _ in response.iter_raw():
-                    pass
+                seen, first = b"", 0.0
+                for data in response.iter_raw():
+                    seen += data
+                    if not first and _CONTENT.search(seen):
+                        first = (time.perf_counter() - started) * 1000
+                times.append(first)
     return statistics.median(times)
-
-
-def _until_content(response: httpx.Response) -> Iterator[bytes]:
-    seen = b""
-    for data in response.iter_raw():
-        seen += data
-        if b'"content":"word' in seen.replace(b'": "', b'":"') or b'"content":"' in seen:
-            yield seen
-            return
 
 
 def latencies_ms(

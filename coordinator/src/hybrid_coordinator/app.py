@@ -277,6 +277,8 @@ def _announce(application: Application, settings: Settings, port: int) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    # The loop waits at most this long for a thread that computes (the embedder, the writer).
+    sys.setswitchinterval(0.0005)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     backends = ", ".join(

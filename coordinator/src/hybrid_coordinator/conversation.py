@@ -8,11 +8,38 @@ transport, no store and no policy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+_Value = TypeVar("_Value")
+
+
+class once(Generic[_Value]):  # noqa: N801 — used like property
+    """A property that is computed at its first use and then is a plain attribute.
+
+    What ``functools.cached_property`` does, without the lock that Python 3.11
+    takes for it; a request is read by one task.
+    """
+
+    def __init__(self, compute: Callable[[Any], _Value]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> once[_Value]: ...
+
+    @overload
+    def __get__(self, owner: object, kind: type) -> _Value: ...
+
+    def __get__(self, owner: object | None, kind: type) -> once[_Value] | _Value:
+        if owner is None:
+            return self
+        value = owner.__dict__[self._name] = self._compute(owner)
+        return value
+
 
 Json = dict[str, Any]
 """A JSON object as it stands on the wire."""
@@ -175,42 +202,42 @@ class ChatRequest:
     started: float = 0.0
     """``time.perf_counter()`` when the first byte was read."""
 
-    @cached_property
+    @once
     def model(self) -> str:
         return str(self.body.get("model") or AUTO_MODEL)
 
-    @cached_property
+    @once
     def messages(self) -> list[Json]:
         messages: list[Json] = self.body["messages"]
         return messages
 
-    @cached_property
+    @once
     def stream(self) -> bool:
         return bool(self.body.get("stream"))
 
-    @cached_property
+    @once
     def include_usage(self) -> bool:
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
-    @cached_property
+    @once
     def max_output_tokens(self) -> int | None:
         value = self.body.get("max_completion_tokens") or self.body.get("max_tokens")
         return int(value) if value else None
 
-    @cached_property
+    @once
     def uses_tools(self) -> bool:
         """Tools are offered, or were used earlier in the conversation."""
         return bool(self.body.get("tools") or self.body.get("functions")) or any(
             m.get("role") in ("tool", "function") or m.get("tool_calls") for m in self.messages
         )
 
-    @cached_property
+    @once
     def wants_structure(self) -> bool:
         """A JSON object or JSON schema is asked for."""
         kind = (self.body.get("response_format") or {}).get("type")
         return kind in ("json_object", "json_schema")
 
-    @cached_property
+    @once
     def has_images(self) -> bool:
         return any(
             part.get("type") not in ("text", "refusal")
@@ -219,12 +246,12 @@ class ChatRequest:
             for part in m["content"]
         )
 
-    @cached_property
+    @once
     def turns(self) -> int:
         """How many messages the user wrote."""
         return sum(1 for m in self.messages if m.get("role") == "user")
 
-    @cached_property
+    @once
     def question(self) -> str:
         """The text of the last user message; empty where it has none."""
         for message in reversed(self.messages):
@@ -232,7 +259,7 @@ class ChatRequest:
                 return text_of(message.get("content"))
         return ""
 
-    @cached_property
+    @once
     def system_text(self) -> str:
         return "\n".join(
             text_of(m.get("content"))
@@ -240,7 +267,7 @@ class ChatRequest:
             if m.get("role") in ("system", "developer")
         )
 
-    @cached_property
+    @once
     def prompt_text(self) -> str:
         """All text of the conversation, for counting tokens."""
         return "\n".join(text_of(m.get("content")) for m in self.messages)

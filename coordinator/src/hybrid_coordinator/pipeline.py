@@ -26,6 +26,7 @@ from hybrid_coordinator.cache import (
     Flight,
     Lookup,
     completion_of,
+    semantic_eligible,
     stream_of,
 )
 from hybrid_coordinator.calls import CallBuilder
@@ -52,6 +53,9 @@ from hybrid_coordinator.trace import Trace
 from hybrid_coordinator.validation import AnswerJudge, looks_like_refusal
 
 Vector = NDArray[np.float32]
+
+_SHORT_PROMPT = 1_000
+"""Characters of a conversation whose tokens are not counted before it is sent."""
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +112,7 @@ class Pipeline:
 
     async def _answer(self, request: ChatRequest, trace: Trace) -> Answer:
         lookup = await self._cache.look_up_exact(request)
-        self._note(trace, lookup)
+        trace.looked_up(lookup, self._now())
         if lookup.entry is not None:
             return self._replay(trace, lookup.entry)
 
@@ -117,19 +121,19 @@ class Pipeline:
             flight = await stack.enter_async_context(self._cache.flight(lookup, request))
             trace.waited_seconds = self._clock() - started
             if flight.entry is not None:
-                self._join(trace, lookup, flight.entry)
+                trace.joined(lookup, flight.entry)
                 return self._replay(trace, flight.entry)
 
             decision = self._pinned(request, trace)
             vector = await self._embed(request, lookup, trace)
             lookup = await self._cache.look_up_semantic(request, lookup, vector)
-            self._note(trace, lookup)
+            trace.looked_up(lookup, self._now())
             if lookup.entry is not None:
                 flight.publish(lookup.entry)
                 return self._replay(trace, lookup.entry)
 
             retrieved = await self._retrieve(request, vector, trace)
-            prompt_tokens = self._tokens(request.prompt_text)
+            prompt_tokens = self._prompt_tokens(request)
             if decision is None:
                 decision = self._decide(request, trace, vector, retrieved, prompt_tokens)
 
@@ -164,29 +168,6 @@ class Pipeline:
 
     # Cache
 
-    def _note(self, trace: Trace, lookup: Lookup) -> None:
-        trace.cache = lookup.status
-        trace.cache_why = self._hit(lookup) if lookup.entry is not None else lookup.why or ""
-        trace.similarity = lookup.similarity
-        trace.cache_seconds += lookup.latency
-        if lookup.status is CacheStatus.UNAVAILABLE:
-            trace.skip("cache", lookup.why or "the store cannot be reached")
-
-    def _hit(self, lookup: Lookup) -> str:
-        """Where a cached answer comes from, for the person who wonders."""
-        entry = lookup.entry
-        if entry is None:
-            return ""
-        ago = f"answered {max(0.0, self._now() - entry.created_at):.0f} s ago by {entry.model}"
-        if lookup.similarity is None:
-            return f"exact: the same request was {ago}"
-        return f"semantic: a question of the same meaning ({lookup.similarity:.3f}) was {ago}"
-
-    def _join(self, trace: Trace, lookup: Lookup, entry: CacheEntry) -> None:
-        same = lookup.key is not None and entry.key.exact == lookup.key.exact
-        trace.cache = CacheStatus.EXACT if same else CacheStatus.SEMANTIC
-        trace.cache_why = "exact: an equal request was being answered; this is its answer"
-
     def _replay(self, trace: Trace, entry: CacheEntry) -> Answer:
         """An answer from the cache, in the form this client wants."""
         trace.cost_saved_usd = entry.cost_usd
@@ -205,8 +186,13 @@ class Pipeline:
 
     async def _embed(self, request: ChatRequest, lookup: Lookup, trace: Trace) -> Vector | None:
         """The question's one embedding, shared by cache, router and retrieval."""
-        wanted = (
+        semantic = (
             lookup.status is CacheStatus.MISS
+            and self._settings.cache.semantic.enable
+            and semantic_eligible(request).ok
+        )
+        wanted = (
+            semantic
             or request.model == AUTO_MODEL
             or (self._settings.retrieval.enable and await self._knowledge.has_items())
         )
@@ -246,8 +232,7 @@ class Pipeline:
         """A pinned model is decided before anything is computed, an unknown one refused."""
         if request.model == AUTO_MODEL:
             return None
-        tokens = self._tokens(request.prompt_text)
-        return self._decide(request, trace, None, None, tokens)
+        return self._decide(request, trace, None, None, self._prompt_tokens(request))
 
     def _decide(
         self,
@@ -305,6 +290,15 @@ class Pipeline:
         prompt = self._tokens(trace.request.prompt_text) + extra
         return Usage(input_tokens=prompt, output_tokens=self._tokens(text), estimated=True)
 
+    def _prompt_tokens(self, request: ChatRequest) -> int:
+        """Tokens of the conversation, to see where it fits.
+
+        A short one fits everywhere, and counting it exactly would cost more
+        than looking it up in the cache.
+        """
+        text = request.prompt_text
+        return len(text) // 3 + 1 if len(text) <= _SHORT_PROMPT else self._tokens(text)
+
     def _tokens(self, text: str) -> int:
         return estimate_tokens(text, self._embedder.count_tokens)
 
@@ -340,8 +334,6 @@ class Pipeline:
         completion = collector.completion(created=int(self._now()))
         if not collector.finished and trace.error is None:
             trace.status, trace.error = 499, "client_closed_request"
-        if completion is not None:
-            completion = replace(completion, usage=trace.usage)
         await self._after(trace, lookup, flight, vector, completion, held)
 
     async def _after(
@@ -362,7 +354,7 @@ class Pipeline:
                     lookup,
                     trace.request,
                     vector,
-                    replace(completion, usage=trace.usage),
+                    _with_usage(completion, trace.usage),
                     backend=trace.backend or "",
                     tier=trace.tier or Tier.LOCAL,
                     cost_usd=trace.cost_usd,
@@ -370,6 +362,10 @@ class Pipeline:
                     flight=flight,
                 )
         self._aftermath.done(trace)
+
+
+def _with_usage(completion: Completion, usage: Usage) -> Completion:
+    return completion if completion.usage == usage else replace(completion, usage=usage)
 
 
 def _fleets(decision: Decision) -> list[Candidate]:

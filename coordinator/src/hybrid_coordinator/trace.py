@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hybrid_coordinator.cache import CacheEntry, Lookup
 from hybrid_coordinator.conversation import (
     CacheStatus,
     ChatRequest,
@@ -94,6 +95,21 @@ class Trace:
             reason=self.reason,
         )
 
+    def looked_up(self, lookup: Lookup, now: float) -> None:
+        """Note what the cache said; ``now`` is epoch seconds."""
+        self.cache = lookup.status
+        self.cache_why = _where_from(lookup, now) or lookup.why or ""
+        self.similarity = lookup.similarity
+        self.cache_seconds = lookup.latency
+        if lookup.status is CacheStatus.UNAVAILABLE:
+            self.skip("cache", lookup.why or "the store cannot be reached")
+
+    def joined(self, lookup: Lookup, entry: CacheEntry) -> None:
+        """Note that an equal request was waited for, and this is its answer."""
+        same = lookup.key is not None and entry.key.exact == lookup.key.exact
+        self.cache = CacheStatus.EXACT if same else CacheStatus.SEMANTIC
+        self.cache_why = f"{self.cache}: an equal request was being answered; this is its answer"
+
     def skip(self, step: str, why: str) -> None:
         """Record that ``step`` was passed over; the first reason stays."""
         self.skipped.setdefault(step, why)
@@ -109,3 +125,14 @@ class Trace:
         until = self.opened_after if self.opened_after is not None else self.elapsed
         backend = self.first_token_seconds if self.request.stream else self.backend_seconds
         return max(0.0, until - (backend or 0.0) - self.waited_seconds)
+
+
+def _where_from(lookup: Lookup, now: float) -> str:
+    """Where a cached answer comes from, for the person who wonders; empty for none."""
+    entry = lookup.entry
+    if entry is None:
+        return ""
+    ago = f"answered {max(0.0, now - entry.created_at):.0f} s ago by {entry.model}"
+    if lookup.status is CacheStatus.SEMANTIC:
+        return f"semantic: a question of the same meaning ({lookup.similarity or 0:.3f}) was {ago}"
+    return f"exact: the same request was {ago}"

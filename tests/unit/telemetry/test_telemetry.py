@@ -178,7 +178,7 @@ def test_a_failing_disk_is_counted_logged_once_and_recovered_lesson_7(
 def test_a_full_queue_drops_and_counts_and_never_waits(tmp_path: Path) -> None:
     metrics = Metrics()
     w = TelemetryWriter(tmp_path, TelemetrySettings(queue_size=16), metrics)
-    w._thread = object()  # type: ignore[assignment]  # started, but nobody takes from the queue
+    w._thread = object()  # type: ignore[assignment]  # started, but nobody takes events away
     for number in range(20):
         w.record(event(number))
     lost = metrics.registry.get_sample_value(

@@ -7,8 +7,28 @@ import time
 from collections.abc import Callable
 
 
+class _Entropy:
+    """The system's random bytes, fetched a page at a time: each fetch is a system call."""
+
+    _PAGE = 4096
+
+    def __init__(self) -> None:
+        self._page = b""
+        self._at = 0
+
+    def __call__(self, count: int) -> bytes:
+        if self._at + count > len(self._page):
+            self._page, self._at = os.urandom(self._PAGE), 0
+        taken = self._page[self._at : self._at + count]
+        self._at += count
+        return taken
+
+
+_entropy = _Entropy()
+
+
 def new_interaction_id(
-    now: Callable[[], float] = time.time, entropy: Callable[[int], bytes] = os.urandom
+    now: Callable[[], float] = time.time, entropy: Callable[[int], bytes] = _entropy
 ) -> str:
     """A fresh id. ``now`` gives epoch seconds, ``entropy(n)`` n random bytes."""
     value = int(now() * 1000) & 0xFFFF_FFFF_FFFF

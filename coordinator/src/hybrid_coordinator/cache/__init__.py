@@ -4,6 +4,7 @@
 keep answers in.
 """
 
+from hybrid_coordinator.cache.eligibility import semantic_eligible
 from hybrid_coordinator.cache.entry import CacheEntry
 from hybrid_coordinator.cache.flight import Flight
 from hybrid_coordinator.cache.guard import Guard
@@ -29,5 +30,6 @@ __all__ = [
     "Readiness",
     "RedisStore",
     "completion_of",
+    "semantic_eligible",
     "stream_of",
 ]

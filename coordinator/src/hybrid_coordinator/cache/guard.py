@@ -79,9 +79,9 @@ class Guard:
 
         ``similarity`` is the cosine of the two by the guard's embedder.
         """
-        if max(len(asked), len(cached)) > MAX_CHARACTERS:
-            return GuardVerdict(same=False, rule="length", probability=0.0)
         a, b = read(asked), read(cached)
+        if max(a.characters, b.characters) > MAX_CHARACTERS:
+            return GuardVerdict(same=False, rule="length", probability=0.0)
         rule = broken_rule(a, b)
         probability = self._probability(a, b, similarity, broken=rule is not None)
         if rule is None and probability < self.bar:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from math import fsum
 from typing import TypeVar
 from zlib import crc32
 
@@ -62,7 +63,7 @@ class CueTable:
     def weight_of(self, cues: Iterable[str]) -> float:
         """What all ``cues`` together are worth."""
         weights = self.weights
-        return sum([weights.get(crc32(cue.encode()), 0.0) for cue in cues])
+        return fsum([weights.get(crc32(cue.encode()), 0.0) for cue in cues])
 
 
 def features(
@@ -78,9 +79,9 @@ def features(
     bigrams_a, bigrams_b = _bigrams(a.stems), _bigrams(b.stems)
     rare_a = [table.rarity_of(x) for x in only_a] or [0.0]
     rare_b = [table.rarity_of(x) for x in only_b] or [0.0]
-    unmatched_a, unmatched_b = sum(rare_a), sum(rare_b)
+    unmatched_a, unmatched_b = fsum(rare_a), fsum(rare_b)
     rare_shared = [table.rarity_of(x) for x in content_a & content_b] or [0.0]
-    shared = 2.0 * sum(rare_shared)
+    shared = 2.0 * fsum(rare_shared)
     rarest_a, rarest_b = max(rare_a), max(rare_b)
     differing = a.function ^ b.function
     length_a, length_b = len(a.stems), len(b.stems)

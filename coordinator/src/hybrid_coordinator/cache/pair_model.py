@@ -61,7 +61,7 @@ class Trees:
         return 1.0 / (1.0 + math.exp(-self.base - float(self.value[node].sum())))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Bar:
     """One row of the calibration: at ``probability`` or above, errors are at most ``max_error``.
 

@@ -17,8 +17,8 @@ from hybrid_coordinator.cache import pair_words as w
 from hybrid_coordinator.cache.pair_numbers import Quantity, read_quantities
 from hybrid_coordinator.cache.pair_stem import fold, stem
 
-MAX_CHARACTERS = 1_000
-"""Longer texts are not compared: a difference anywhere in them would change the answer."""
+MAX_CHARACTERS = 512
+"""Longer texts are not compared: the questions that the bars were set on are not longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Question:
     """What one text says.
 
     Attributes:
+        characters: the length after normalisation, which can make a text longer.
         words: folded words in order, contractions written out, fillers removed.
         stems: their stems, as many.
         content: the stems that are not function words, in order.
@@ -35,7 +36,7 @@ class Question:
         quantities: numbers in order, each with its unit.
         literals: identifiers, paths, flags, addresses, code and quotations, as written.
         operators: symbols such as ``==`` or ``->``, in order.
-        names: folded capitalised words inside a sentence; ``initial``: those that begin one.
+        names: folded capitalised words inside a sentence.
         negations: how many negating words there are.
         kind: the question word that decides the answer ("how", "why", "how many", "yes/no"…).
         script: the alphabet ("latin", "cyrillic"…); ``language`` "en" unless it clearly is not.
@@ -43,6 +44,7 @@ class Question:
         grams: character trigrams of the words.
     """
 
+    characters: int
     words: tuple[str, ...]
     stems: tuple[str, ...]
     content: tuple[str, ...]
@@ -52,7 +54,6 @@ class Question:
     literals: frozenset[str]
     operators: tuple[str, ...]
     names: frozenset[str]
-    initial: frozenset[str]
     negations: int
     kind: str
     script: str
@@ -65,8 +66,8 @@ _LITERAL = re.compile(
     r"""
       (?P<code>```.+?```|`[^`\n]+`)
     | (?P<quote>"{1,2}[^"\n]{1,200}"{1,2}|(?<![\w'])'[^'\n]{2,200}'(?![\w']))
-    | (?P<url>\b(?:[a-z][a-z0-9+.-]*://|www\.)[^\s"<>]+)
-    | (?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+    | (?P<url>\b(?:[a-z][a-z0-9+.-]{0,15}://|www\.)[^\s"<>]+)
+    | (?P<mail>(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+)
     | (?P<path>(?<![\w/])(?:~|\.{1,2})?/[\w.@+~*-]+(?:/[\w.@+*-]*)*|\b[A-Za-z]:\\[^\s"]+
         |(?<![\w/.])[\w.-]+(?:/[\w.-]+)*/[\w-]+\.\w+|<[\w./-]+>)
     | (?P<flag>(?<![\w-])--?[A-Za-z][\w-]*(?:=\S+)?)
@@ -74,7 +75,7 @@ _LITERAL = re.compile(
     | (?P<dotted>\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\(\)|\b[A-Za-z_]\w+(?:(?:\.|::)[A-Za-z_]\w+)+
         |(?<!\w)\.[a-z]\w{1,9}\b)
     | (?P<snake>\b\w*[A-Za-z0-9]_\w+\b|\b_\w+\b)
-    | (?P<camel>\b[a-z]+[a-z0-9]*(?:[A-Z][a-z0-9]*)+\b|\b[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+\b)
+    | (?P<camel>\b[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+\b|\b[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+\b)
     | (?P<operator>[<>=!&|^~+*%:?\\-]{2,}|[<>=^+\\]|(?<=\s)[*%|](?=\s)
         |(?<=[\w)])\s?[*/-]\s?(?=\d)|[^\w\s\x00-\x7f])
     """,
@@ -100,8 +101,9 @@ _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "„": 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _NUMERONYMS = {"k8s": "kubernetes", "i18n": "internationalization", "l10n": "localization"}
 _NUMERONYM = re.compile(rf"\b(?:{'|'.join(_NUMERONYMS)})\b", re.IGNORECASE)
-_OPENING = re.compile(rf"(?:(?:{'|'.join(w.OPENINGS)})\b ?)+(?=\S)")
-_CLOSING = re.compile(rf"(?: (?:{'|'.join(w.CLOSINGS)}))+$")
+# Possessive throughout: these run on whatever people send, and must not backtrack.
+_OPENING = re.compile(rf"(?:(?>{'|'.join(w.OPENINGS)})\b ?)++(?=\S)")
+_CLOSING = re.compile(rf"(?: (?>{'|'.join(w.CLOSINGS)}))++$")
 
 
 # Numbers are compared as quantities, not as words.
@@ -112,34 +114,28 @@ _NO_CONTENT = w.FUNCTION_WORDS.union(
 
 @lru_cache(maxsize=2_048)
 def read(text: str) -> Question:
-    """What ``text`` (at most ``MAX_CHARACTERS`` of it) says."""
-    text = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS]).translate(_QUOTES)
+    """What ``text`` says; of one over ``MAX_CHARACTERS``, what its beginning says."""
+    text = unicodedata.normalize("NFKC", text[: MAX_CHARACTERS + 1]).translate(_QUOTES)
+    characters, text = len(text), text[:MAX_CHARACTERS]
     text = _INVISIBLE.sub("", text)
     text = _NUMERONYM.sub(lambda found: _NUMERONYMS[found.group().lower()], text)
-    literals, operators = (frozenset(), ()) if _PLAIN.fullmatch(text) else _literals(text)
+    literals, operators = _literals(text)
     tokens = _tokens(text)
-    words, names, initial = _words(tokens)
+    words, names = _words(tokens)
     words = _without_fillers(words)
     stems = tuple([stem(word) for word in words])
     joined = f" {' '.join(words)} "
-    content = tuple(
-        [
-            s
-            for word, s in zip(words, stems, strict=True)
-            if word not in _NO_CONTENT and not word[-1].isdecimal()
-        ]
-    )
     return Question(
+        characters=characters,
         words=words,
         stems=stems,
-        content=content,
+        content=_content(words, stems),
         core=_core(words, stems),
         function=w.FUNCTION_WORDS.intersection(words),
         quantities=read_quantities(tokens),
         literals=literals,
         operators=operators,
         names=names,
-        initial=initial,
         negations=sum(word in w.NEGATORS for word in words),
         kind=_kind(words, stems),
         script=_script(text),
@@ -149,7 +145,19 @@ def read(text: str) -> Question:
     )
 
 
+def _content(words: tuple[str, ...], stems: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        [
+            stem
+            for word, stem in zip(words, stems, strict=True)
+            if word not in _NO_CONTENT and not word[-1].isdecimal()
+        ]
+    )
+
+
 def _literals(text: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    if _PLAIN.fullmatch(text):
+        return frozenset(), ()
     found: list[str] = []
     operators: list[str] = []
     for match in _LITERAL.finditer(text):
@@ -167,7 +175,7 @@ def _literals(text: str) -> tuple[frozenset[str], tuple[str, ...]]:
         elif match.lastgroup == "quote":
             literal = literal.strip("\"'").strip(" .,?!")
         else:
-            literal = literal.rstrip(".,;:?!)'")
+            literal = literal.rstrip(".,;:?!)('")
         if literal:
             found.append(literal)
     return frozenset(found), tuple(operators)
@@ -178,13 +186,10 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return [(m.lastgroup or "", m.group()) for m in _TOKEN.finditer(text)]
 
 
-def _words(
-    tokens: list[tuple[str, str]],
-) -> tuple[tuple[str, ...], frozenset[str], frozenset[str]]:
-    """The folded words; the capitalised ones inside a sentence; those that begin one."""
+def _words(tokens: list[tuple[str, str]]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The folded words, and which of them are capitalised inside a sentence."""
     words: list[str] = []
     inside: list[str] = []
-    initial: list[str] = []
     lower = upper = 0
     first = True
     for kind, token in tokens:
@@ -200,18 +205,19 @@ def _words(
         words.extend(written_out.split() if written_out else (word,))
         if kind in ("word", "abbreviation", "language"):
             if token[0].isupper() and word != "i" and not token.startswith("I'"):
-                name = words[-1] if written_out is None or "'s" in word else word
-                (initial if first else inside).append(name)
-                upper += not first and len(token) > 3
+                if not first:
+                    inside.append(words[-1] if written_out is None or "'s" in word else word)
+                    upper += len(token) > 3
             else:
                 lower += len(token) > 3
         first = False
-    if upper >= 3 and upper > 2 * lower:  # Title Case or capitals throughout say nothing
+    # Title Case and capitals throughout say nothing.
+    if (upper >= 3 and upper > 2 * lower) or not any(token.islower() for _, token in tokens):
         inside = []
-    return tuple(words), frozenset(inside) - _NO_NAMES, frozenset(initial)
+    return tuple(words), frozenset(inside) - _NO_NAMES
 
 
-_NO_NAMES = w.FUNCTION_WORDS | {unit for unit in w.UNITS if len(unit) > 1}
+_NO_NAMES = _NO_CONTENT | {unit for unit in w.UNITS if len(unit) > 1}
 
 
 def _apostrophe(word: str) -> str:

@@ -85,11 +85,16 @@ class _Cutter:
         inside = around
         if name := self._name(node):
             inside = (*around, name)
-        if node.child_count and depth < _DEEPEST:
+        if depth < _DEEPEST and self._covered(node):
             yield from self.cut(node, inside, depth + 1)
         else:
             text = self._text(node.start_byte, node.end_byte)
             yield from cut_by_lines(text, node.start_point.row + 1, inside)
+
+    def _covered(self, node: Node) -> bool:
+        """Whether the children hold all of the node's text; a long string's do not."""
+        own = size_of(self._text(node.start_byte, node.end_byte))
+        return own == sum(size_of(self._text(c.start_byte, c.end_byte)) for c in node.children)
 
     def _flush(self, run: _Run, around: tuple[str, ...]) -> Iterator[Piece]:
         # From the start of the first line, so that the indentation is kept.

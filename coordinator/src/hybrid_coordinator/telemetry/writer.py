@@ -1,7 +1,8 @@
 """Writes telemetry events as JSON lines, off the request's path.
 
-``record`` puts an event on a bounded queue and returns; one thread writes whole
-lines with a single ``write`` each batch and rotates by size. A line torn by
+``record`` appends an event to a bounded buffer and returns; one thread writes
+whole lines with a single ``write`` each batch, a tenth of a second after the
+first event came, and rotates by size. A line torn by
 kill -9 is closed with a newline at the next start, so it costs one event and
 never glues itself to the following one. Not for reading: see ``reader``.
 """
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hybrid_coordinator.telemetry.metrics import Metrics
 
 CURRENT = "events.jsonl"
 _BATCH = 256
+_GATHER_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +39,11 @@ class TelemetryWriter:
         self._directory = directory
         self._settings = settings
         self._metrics = metrics
-        self._queue: queue.Queue[Event | Callable[[], None] | None] = queue.Queue(
-            settings.queue_size
-        )
+        # Appending is atomic, so no request ever waits for the writing thread.
+        self._waiting: deque[Event | Callable[[], None]] = deque()
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._closing = False
         self._file: int | None = None
         self._size = 0
         self._failing = False
@@ -55,57 +59,63 @@ class TelemetryWriter:
         """Queue one event; never blocks and never raises."""
         if self._thread is None:
             return
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
+        if len(self._waiting) >= self._settings.queue_size:
             self._metrics.telemetry_lost.labels(cause="queue_full").inc()
+            return
+        self._waiting.append(event)
+        if not self._wake.is_set():
+            self._wake.set()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything queued before this call is written."""
+        """Wait until everything recorded before this call is written."""
         if self._thread is None:
             return True
         done = threading.Event()
-        try:
-            self._queue.put(done.set, timeout=timeout)
-        except queue.Full:
-            return False
+        self._waiting.append(done.set)
+        self._hurry.set()
+        self._wake.set()
         return done.wait(timeout)
 
     def close(self) -> None:
-        """Write what is queued and end the thread."""
+        """Write what is waiting and end the thread."""
         if self._thread is None:
             return
-        self._queue.put(None)
+        self._closing = True
+        self._hurry.set()
+        self._wake.set()
         self._thread.join()
         self._thread = None
 
     def _run(self) -> None:
-        closing = False
-        while not closing:
-            batch: list[Event] = []
-            signals: list[Callable[[], None]] = []
-            item = self._queue.get()
-            while True:
-                if item is None:
-                    closing = True
-                    break
-                if callable(item):
-                    signals.append(item)
-                    break
-                batch.append(item)
-                if len(batch) >= _BATCH:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            self._write(batch)
-            for signal in signals:
-                signal()
+        while True:
+            self._wake.wait()
+            closing = self._closing
+            # Others come with the first: one write for all of them.
+            self._hurry.wait(_GATHER_SECONDS)
+            self._wake.clear()
+            self._hurry.clear()
+            self._drain()
+            if closing:
+                break
         if self._file is not None:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
+
+    def _drain(self) -> None:
+        batch: list[Event] = []
+        while self._waiting:
+            item = self._waiting.popleft()
+            if callable(item):
+                self._write(batch)
+                batch = []
+                item()
+                continue
+            batch.append(item)
+            if len(batch) >= _BATCH:
+                self._write(batch)
+                batch = []
+        self._write(batch)
 
     def _write(self, batch: Iterable[Event]) -> None:
         lines = [(event.type, event.model_dump_json(exclude_none=True)) for event in batch]
