@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from coordinator.scripts.pair_vectors import data_file, vectors_of
-from scipy.sparse import csr_matrix, hstack
-from scipy.stats import beta
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
+from scipy.stats import beta  # type: ignore[import-untyped]
+from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid_coordinator.cache import pair_model
 from hybrid_coordinator.cache.guard import ALIKE
@@ -247,7 +248,8 @@ def main() -> int:
     if not path.is_file():
         sys.stdout.write(f"skipped: {path} is not there; set HYBRID_AI_DATA\n")
         return 0
-    text = pair_model.to_json(train(load(path)))
+    with threadpool_limits(1):  # sums split over threads depend on their number
+        text = pair_model.to_json(train(load(path)))
     arguments.output.write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(f"wrote {arguments.output} ({len(text) // 1000} kB)\n")
     return 0

@@ -109,13 +109,9 @@ def table(title: str, base: Row, rows: list[Row]) -> Table:
             cells += [f"(p50 {base.loads[1].p50:.2f} ms)", f"(p99 {base.loads[1].p99:.2f} ms)"]
             cells += [f"({base.first_token:.2f} ms)", ""]
         else:
-            for pick in (
-                lambda r: r.loads[1].p50,
-                lambda r: r.loads[1].p99,
-                lambda r: r.first_token,
-            ):
-                added, ours = pick(row) - pick(base), pick(mine) - pick(base)
-                cells.append(f"{added:.2f} ms{_ratio(added, ours)}")
+            ours, nothing = _latencies(mine), _latencies(base)
+            for value, our, none in zip(_latencies(row), ours, nothing, strict=True):
+                cells.append(f"{value - none:.2f} ms{_ratio(value - none, our - none)}")
             cells.append(f"{row.memory:.0f} MiB{_ratio(row.memory, mine.memory)}")
         out.add_row(*cells)
     return out

@@ -67,7 +67,9 @@ def test_the_well_known_names_are_read() -> None:
 
 
 def test_systemd_names_the_state_directory() -> None:
-    assert str(load_settings(None, {"STATE_DIRECTORY": "/var/lib/x"}).state_directory) == "/var/lib/x"
+    assert (
+        str(load_settings(None, {"STATE_DIRECTORY": "/var/lib/x"}).state_directory) == "/var/lib/x"
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,10 @@ def test_systemd_names_the_state_directory() -> None:
     [
         ({"prot": 1}, f"{PREFIX}.prot: there is no such option"),
         ({"port": "x"}, f"{PREFIX}.port: "),
-        ({"port": 70000}, f"{PREFIX}.port: Input should be less than or equal to 65535, got '70000'"),
+        (
+            {"port": 70000},
+            f"{PREFIX}.port: Input should be less than or equal to 65535, got '70000'",
+        ),
         ({"cache": {"semantic": {"max_error": 2}}}, f"{PREFIX}.cache.semantic.max_error: "),
         ({"backends": {}}, "backends is empty"),
         ({"backends": {"l": {"kind": "lemonade"}}}, f"{PREFIX}.backends.l: a backend of kind"),
@@ -122,7 +127,11 @@ def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
         lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(), s, max_size=3),
         max_leaves=6,
     ),
@@ -133,10 +142,12 @@ def test_any_value_is_accepted_or_refused_never_a_crash(
 ) -> None:
     file = tmp_path_factory.mktemp("s") / "s.json"
     file.write_text(json.dumps({key: value}))
+    refused = ""
     try:
         load_settings(file, {})
     except SettingsError as error:
-        assert PREFIX in str(error)
+        refused = str(error)
+    assert not refused or PREFIX in refused
 
 
 def test_a_secret_is_read_from_a_path_or_a_credential(tmp_path: Path) -> None:
@@ -157,7 +168,11 @@ def test_a_secret_pasted_by_mistake_is_never_repeated(tmp_path: Path) -> None:
 def test_an_empty_or_unreadable_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text(" \n")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    for name, expected in (("empty", "is empty"), ("binary", "not UTF-8"), ("no", "cannot be read")):
+    for name, expected in (
+        ("empty", "is empty"),
+        ("binary", "not UTF-8"),
+        ("no", "cannot be read"),
+    ):
         with pytest.raises(SettingsError, match=expected):
             read_secret(str(tmp_path / name), option="x")
 

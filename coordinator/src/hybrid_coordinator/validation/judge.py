@@ -184,7 +184,7 @@ class _Streamed:
     def feed(self, delta: Delta) -> Verdict | None:
         self._finish = delta.finish_reason or self._finish
         self._usage = delta.usage or self._usage
-        # Reasoning is shown as it comes: it may take minutes, and a client that sees nothing leaves.
+        # Reasoning is shown as it comes: it may take minutes, and clients do not wait in the dark.
         self._reasons = self._reasons or bool(delta.reasoning)
         if delta.refusal:
             self._refusal += delta.refusal
