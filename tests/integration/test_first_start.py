@@ -135,6 +135,17 @@ def test_a_second_coordinator_on_the_same_state_says_why_it_cannot(
     assert "Traceback" not in done.stderr
 
 
+def test_init_and_reindex_change_nothing_that_is_right(tmp_path: Path) -> None:
+    stopped = Served(tmp_path / "state")
+    for _ in range(2):
+        done = stopped.cli("init", "--json")
+        assert done.returncode == 0, done.stderr
+        assert set(json.loads(done.stdout).values()) == {"0 points"}
+    done = stopped.cli("reindex")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was done" in done.stdout
+
+
 def test_it_stops_at_once_and_cleanly(tmp_path: Path) -> None:
     with Served(tmp_path / "state") as running:
         assert running.chat("What is NixOS?").status_code == 200

@@ -81,7 +81,7 @@ def test_impossible_options_are_refused_by_their_path(config: Path) -> None:
 
 def test_every_command_has_help_and_completion_is_offered() -> None:
     listed = runner.invoke(app, ["--help"]).stdout
-    for command in ("serve", "ask", "init", "check-config", "ingest", "version"):
+    for command in ("serve", "ask", "init", "check-config", "ingest", "reindex", "version"):
         assert command in listed
         assert runner.invoke(app, [command, "--help"]).exit_code == 0
     assert "--install-completion" in listed

@@ -15,7 +15,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -40,6 +40,7 @@ from hybrid_coordinator.knowledge import (
     KnowledgeStore,
     SparseEncoder,
     open_store,
+    reindex,
 )
 from hybrid_coordinator.knowledge import NewItem as StoredItem
 from hybrid_coordinator.pipeline import Pipeline
@@ -346,3 +347,25 @@ async def _initialise(settings: Settings) -> dict[str, str]:
         collection.value: report[collection].problem or f"{report[collection].points} points"
         for collection in Collection
     }
+
+
+def embed_anew(
+    settings: Settings, progress: Callable[[Collection, int, int], None]
+) -> dict[str, int]:
+    """Bring collections of another embedder to the present one; items done, by collection."""
+    return asyncio.run(_embed_anew(settings, progress))
+
+
+async def _embed_anew(
+    settings: Settings, progress: Callable[[Collection, int, int], None]
+) -> dict[str, int]:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(sole_user(settings))
+        embedder = FastembedEmbedder(settings.embedder, settings.state_directory)
+        await embedder.start()
+        stack.push_async_callback(embedder.aclose)
+        store = _knowledge_store(settings, embedder)
+        stack.push_async_callback(store.aclose)
+        folder = settings.state_directory / "reindex"
+        done = await reindex(store, embedder, SparseEncoder(), folder, progress)
+    return {collection.value: count for collection, count in done.items()}

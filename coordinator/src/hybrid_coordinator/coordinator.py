@@ -168,7 +168,11 @@ class Coordinator:
                 id=hit.id,
                 collection=hit.collection,
                 score=hit.score,
-                payload=hit.item.model_dump(mode="json"),
+                payload={
+                    **hit.item.model_dump(mode="json"),
+                    "source": hit.provenance.source,
+                    "created": hit.provenance.created,
+                },
             )
             for hit in retrieved.hits[:limit]
         ]

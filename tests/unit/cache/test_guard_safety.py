@@ -204,6 +204,7 @@ Does the client trust the server? | Does the server trust the client?
 Does the parent process kill the child? | Does the child process kill the parent?
 How do I run Linux inside Windows? | How do I run Windows inside Linux?
 How do I mount the host folder in the guest? | How do I mount the guest folder in the host?
+How do I use bash and not zsh? | How do I use zsh and not bash?
 How do I replace tabs with spaces? | How do I replace spaces with tabs?
 """
 
@@ -217,6 +218,7 @@ Who founded Mozilla? | Who founded Canonical?
 What is the licence of Redis? | What is the licence of Valkey?
 Is there a Nix package for Blender? | Is there a Nix package for Inkscape?
 What is the tax rate in Texas? | What is the tax rate?
+What is the tax rate in the US? | What is the tax rate in the EU?
 How do I log in to Keycloak? | How do I log in to Authelia?
 Why does Anna like Nix? | Why does Bob like Nix?
 """

@@ -23,6 +23,7 @@ What is `nginx`? | What is nginx?
 What is "systemd"? | what is systemd
 What is NixOS? | what is nixos
 What is Kubernetes? | What is k8s?
+Can I repair a Mac Book? | Can I repair a Macbook?
 What is machine learning? | What is ML?
 What does the CPU do? | What does the central processing unit do?
 Who leads NixOS in São Paulo? | Who leads NixOS in Sao Paulo?

@@ -20,7 +20,7 @@ from hybrid_coordinator.cache.pair_text import read
         ("Do you know Python?", "do you know python"),
         ("Why can't it build?", "why can not it build"),
         ("Why wont it build", "why will not it build"),
-        ("Is the U.S. on IPv6 or not?", "is the us on ipv 6"),
+        ("Is the U.S. on IPv6 or not?", "is the usa on ipv 6"),
         ("What is k8s?", "what is kubernetes"),
         ("Where is Anna's file?", "where is anna file"),
         ("What is C++?", "what is c++"),

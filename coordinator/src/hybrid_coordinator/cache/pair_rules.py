@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
 from hybrid_coordinator.cache.pair_opposites import KINDS, are_opposites, same_kind
 from hybrid_coordinator.cache.pair_stem import fold, stem
@@ -34,13 +35,8 @@ def _differing_language(a: Question, b: Question) -> bool:
 
 
 def _differing_number(a: Question, b: Question) -> bool:
-    """Not the same numbers in the same order; one without a unit fits any, or none where not."""
-    if len(a.quantities) != len(b.quantities):
-        return True
-    return any(
-        x.value != y.value or x.unit != y.unit
-        for x, y in zip(a.quantities, b.quantities, strict=True)
-    )
+    """Not the same numbers with the same units in the same order."""
+    return a.quantities != b.quantities
 
 
 def _differing_literal(a: Question, b: Question) -> bool:
@@ -104,14 +100,20 @@ def unmatched_names(a: Question, b: Question) -> list[str]:
     missing = [name for name in a.names if stem(name) not in b.stems]
     if not missing:
         return []
-    joined = "".join(b.words)
     return [
         name
         for name in missing
-        if not (len(name) > 3 and name in joined)
+        if not _is_split_otherwise(name, a, b)
         and not _is_abbreviation(name, b)
         and not _is_written_out(name, a, b)
     ]
+
+
+def _is_split_otherwise(name: str, a: Question, b: Question) -> bool:
+    """Whether ``b`` writes ``name`` as two words, or together with the next: you tube, youtube."""
+    if any(x + y == name for x, y in pairwise(b.words)):
+        return True
+    return any(name in (x, y) and x + y in b.words for x, y in pairwise(a.words))
 
 
 def _is_abbreviation(name: str, question: Question) -> bool:
@@ -223,7 +225,8 @@ def _ends(q: Question) -> tuple[frozenset[str], frozenset[str]]:
 def _turned_round(a: Question, b: Question) -> bool:
     """x does y in one, y does x in the other; not where the two are merely listed."""
     one, other = a.content, b.content
-    if _SYMMETRIC.intersection(a.words) and _SYMMETRIC.intersection(b.words):
+    listed = _SYMMETRIC.intersection(a.words) and _SYMMETRIC.intersection(b.words)
+    if listed and not a.negations:
         return False
     differing = [at for at, (x, y) in enumerate(zip(one, other, strict=False)) if x != y]
     if len(one) == len(other) and len(differing) == 2 and differing[1] - differing[0] > 1:

@@ -30,7 +30,7 @@ organisation>organization optimisation>optimization initialisation>initializatio
 serialisation>serialization normalisation>normalization authorisation>authorization
 synchronisation>synchronization cancelled>cancel canceled>cancel cancelling>cancel
 labelled>label modelling>model modeling>model travelling>travel travelled>travel
-tv>television bike>bicycle phd>doctorate usa>america us.>america univ>university
+tv>television bike>bicycle phd>doctorate usa>america univ>university
 maths>math vs>versus v.s>versus thru>through tho>though pls>please plz>please thx>thanks
 movie>film movies>film films>film kid>child kids>child children>child
 cellphone>phone smartphone>phone fb>facebook yt>youtube ig>instagram

@@ -192,24 +192,24 @@ def _words(tokens: list[tuple[str, str]]) -> tuple[tuple[str, ...], frozenset[st
     inside: list[str] = []
     lower = upper = 0
     first = True
-    for kind, token in tokens:
+    for kind, written in tokens:
         if kind == "end":
             first = True
             continue
         if kind == "abbreviation":
-            token = token.replace(".", "")
-        word = fold(token)
-        written_out = w.CONTRACTIONS.get(word)
-        if written_out is None and "'" in word:
-            written_out = _apostrophe(word)
-        words.extend(written_out.split() if written_out else (word,))
+            written = written.replace(".", "")
+        word = "usa" if written == "US" else fold(written)  # not the pronoun
+        meant = w.CONTRACTIONS.get(word)
+        if meant is None and "'" in word:
+            meant = _apostrophe(word)
+        words.extend(meant.split() if meant else (word,))
         if kind in ("word", "abbreviation", "language"):
-            if token[0].isupper() and word != "i" and not token.startswith("I'"):
+            if written[0].isupper() and word != "i" and not written.startswith("I'"):
                 if not first:
-                    inside.append(words[-1] if written_out is None or "'s" in word else word)
-                    upper += len(token) > 3
+                    inside.append(words[-1] if meant is None or "'s" in word else word)
+                    upper += len(written) > 3
             else:
-                lower += len(token) > 3
+                lower += len(written) > 3
         first = False
     # Title Case and capitals throughout say nothing.
     if (upper >= 3 and upper > 2 * lower) or not any(token.islower() for _, token in tokens):

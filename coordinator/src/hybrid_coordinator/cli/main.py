@@ -128,6 +128,32 @@ def init(config: Config = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def reindex(config: Config = None, as_json: AsJson = False) -> None:
+    """Embed the stored knowledge anew after the embedder was changed; stop the service first."""
+    with failing_plainly():
+        settings = settings_from(config)
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from hybrid_coordinator.app import embed_anew
+        from hybrid_coordinator.settings import Collection
+
+        with Progress(console=Console(stderr=True)) as bar:
+            tasks = {c: bar.add_task(c.value, total=None, visible=False) for c in Collection}
+
+            def show(collection: Collection, done: int, total: int) -> None:
+                bar.update(tasks[collection], completed=done, total=total, visible=True)
+
+            counts = embed_anew(settings, show)
+        if as_json:
+            print_json(counts)
+        elif not counts:
+            say("every collection fits the embedder; nothing was done")
+        for name, count in counts.items() if not as_json else ():
+            say(f"{name}: {count} items embedded anew")
+
+
+@app.command()
 def ingest(
     path: Annotated[Path, typer.Argument(help="A repository, a folder of documents, or a file.")],
     collection: Annotated[

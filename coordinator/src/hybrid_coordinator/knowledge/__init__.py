@@ -1,0 +1,34 @@
+"""Knowledge: what is stored, how it is found, and how it gets into a prompt.
+
+The door is ``Knowledge``; ``open_store`` chooses the store that the settings
+ask for. Not here: caching answers, choosing models, reading repositories
+(``ingest``).
+"""
+
+from hybrid_coordinator.knowledge.base import Knowledge, NewItem
+from hybrid_coordinator.knowledge.collections import SHARED
+from hybrid_coordinator.knowledge.embedding import Embedder, FastembedEmbedder
+from hybrid_coordinator.knowledge.opening import open_store
+from hybrid_coordinator.knowledge.packing import Context, augment_messages, augment_native
+from hybrid_coordinator.knowledge.reindex import reindex
+from hybrid_coordinator.knowledge.retrieval import Hit, Retrieved
+from hybrid_coordinator.knowledge.sparse import SparseEncoder
+from hybrid_coordinator.knowledge.store import CollectionReport, KnowledgeStore
+
+__all__ = [
+    "SHARED",
+    "CollectionReport",
+    "Context",
+    "Embedder",
+    "FastembedEmbedder",
+    "Hit",
+    "Knowledge",
+    "KnowledgeStore",
+    "NewItem",
+    "Retrieved",
+    "SparseEncoder",
+    "augment_messages",
+    "augment_native",
+    "open_store",
+    "reindex",
+]
