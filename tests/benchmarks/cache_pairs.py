@@ -102,7 +102,9 @@ def report(pairs: list[JudgedPair], console: Console) -> None:
     for error in ERRORS:
         cells = [best_at(score, same, error).cells() for score in curves.values()]
         table.add_row(f"{error:.1%}", *[f"{hits} / {of_hits}" for hits, _, of_hits in cells])
-    table.add_row("AUC, refused last", *[f"{area_under_curve(s, same):.3f}" for s in curves.values()])
+    table.add_row(
+        "AUC, refused last", *[f"{area_under_curve(s, same):.3f}" for s in curves.values()]
+    )
     console.print(table)
     own = Table("max_error", "bar", "hits", "wrong of asked", "wrong of hits")
     for max_error in MAX_ERRORS:

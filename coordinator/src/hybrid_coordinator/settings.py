@@ -198,7 +198,7 @@ class SemanticCacheSettings(Section):
     max_error: Fraction = Field(
         0.01, description="Accepted share of wrong answers among all questions asked."
     )
-    candidates: int = Field(8, ge=1, le=64, description="Nearest questions that are examined.")
+    candidates: int = Field(4, ge=1, le=64, description="Nearest questions that are examined.")
 
 
 class CacheSettings(Section):

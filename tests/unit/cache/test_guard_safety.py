@@ -190,6 +190,12 @@ What is a mutex? | Why is a mutex?
 What is the reason for a timeout? | How is a timeout?
 """
 
+TENSES = """
+What did the release change? | What will the release change?
+Where was the conference held? | Where will the conference be held?
+How did Rust handle errors? | How will Rust handle errors?
+"""
+
 DIRECTIONS = """
 How do I convert JSON to YAML? | How do I convert YAML to JSON?
 How do I convert a string to an int in Go? | How do I convert an int to a string in Go?
@@ -239,6 +245,7 @@ TABLES = {
     "opposite": OPPOSITES,
     "kind": KINDS,
     "question": QUESTIONS,
+    "tense": TENSES,
     "direction": DIRECTIONS,
     "name": NAMES,
     "language": LANGUAGES,

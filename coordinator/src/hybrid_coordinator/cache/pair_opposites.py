@@ -195,14 +195,15 @@ mechanical electrical civil chemical
 """
 
 
-def _pairs(text: str) -> frozenset[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
+def _pairs(text: str) -> dict[str, frozenset[str]]:
+    opposites: dict[str, set[str]] = {}
     for entry in text.split():
         one, _, other = entry.partition("/")
         a, b = stem(one), stem(other)
         if a != b:
-            found |= {(a, b), (b, a)}
-    return frozenset(found)
+            opposites.setdefault(a, set()).add(b)
+            opposites.setdefault(b, set()).add(a)
+    return {word: frozenset(its) for word, its in opposites.items()}
 
 
 def _kinds(text: str) -> dict[str, frozenset[int]]:
@@ -213,7 +214,7 @@ def _kinds(text: str) -> dict[str, frozenset[int]]:
     return {word: frozenset(numbers) for word, numbers in kinds.items()}
 
 
-OPPOSITES: frozenset[tuple[str, str]] = _pairs(_OPPOSITES)
+OPPOSITES: dict[str, frozenset[str]] = _pairs(_OPPOSITES)
 KINDS: dict[str, frozenset[int]] = _kinds(_KINDS)
 
 _PREFIXES = words(
@@ -233,8 +234,11 @@ _SWAPS = (
 
 def are_opposites(one: str, other: str) -> bool:
     """Whether two stems are listed opposites or differ by a reversing prefix or ending."""
-    if (one, other) in OPPOSITES:
-        return True
+    return other in OPPOSITES.get(one, ()) or opposite_by_form(one, other)
+
+
+def opposite_by_form(one: str, other: str) -> bool:
+    """Whether two stems differ by a reversing prefix or ending only."""
     if one[-2:] == other[-2:] and _by_prefix(one, other):
         return True
     return one[:2] == other[:2] and _by_ending(one, other)

@@ -7,16 +7,22 @@ wrong answer. How alike two questions are otherwise is the business of ``pair_fe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
-from hybrid_coordinator.cache.pair_opposites import KINDS, are_opposites, same_kind
+from hybrid_coordinator.cache.pair_opposites import (
+    KINDS,
+    OPPOSITES,
+    opposite_by_form,
+    same_kind,
+)
 from hybrid_coordinator.cache.pair_stem import fold, stem
 from hybrid_coordinator.cache.pair_text import Question
 from hybrid_coordinator.cache.pair_words import FUNCTION_WORDS, words
 
 Rule = Callable[[Question, Question], bool]
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def broken_rule(a: Question, b: Question) -> str | None:
@@ -70,7 +76,13 @@ def _differing_negation(a: Question, b: Question) -> bool:
 def _opposite(a: Question, b: Question) -> bool:
     """A word of one stands where its opposite stands in the other."""
     only_a, only_b = _alone(a, b)
-    return any(are_opposites(x, y) for x in only_a for y in only_b)
+    if any(not OPPOSITES.get(x, _NOTHING).isdisjoint(only_b) for x in only_a):
+        return True
+    return any(opposite_by_form(x, y) for x in only_a for y in only_b if _alike_in_form(x, y))
+
+
+def _alike_in_form(x: str, y: str) -> bool:
+    return x[-2:] == y[-2:] or x[:2] == y[:2]
 
 
 def _another_of_its_kind(a: Question, b: Question) -> bool:
@@ -82,10 +94,14 @@ def _another_of_its_kind(a: Question, b: Question) -> bool:
 
 def _alone(a: Question, b: Question) -> tuple[set[str], set[str]]:
     """The stems that one of the questions has, or has more often, of each."""
-    if len(set(a.stems)) == len(a.stems) and len(set(b.stems)) == len(b.stems):
-        return set(a.stems).difference(b.stems), set(b.stems).difference(a.stems)
-    in_a, in_b = Counter(a.stems), Counter(b.stems)
-    return set(in_a - in_b), set(in_b - in_a)
+    all_a, all_b = set(a.stems), set(b.stems)
+    only_a, only_b = all_a - all_b, all_b - all_a
+    if len(all_a) < len(a.stems) or len(all_b) < len(b.stems):
+        for word in all_a & all_b:
+            more = a.stems.count(word) - b.stems.count(word)
+            if more:
+                (only_a if more > 0 else only_b).add(word)
+    return only_a, only_b
 
 
 def _differing_name(a: Question, b: Question) -> bool:
@@ -151,6 +167,17 @@ def _differing_kind(a: Question, b: Question) -> bool:
         return {a.kind, b.kind} != {"how many", "how much"}
     exact = _EXCLUSIVE - {"how"}
     return (a.kind in exact or b.kind in exact) and "none" not in (a.kind, b.kind)
+
+
+_PAST = words("did was were had")
+_FUTURE = words("will shall")
+
+
+def _differing_tense(a: Question, b: Question) -> bool:
+    """What was, and what will be."""
+    past_a, past_b = not _PAST.isdisjoint(a.function), not _PAST.isdisjoint(b.function)
+    future_a, future_b = not _FUTURE.isdisjoint(a.function), not _FUTURE.isdisjoint(b.function)
+    return past_a != past_b and future_a != future_b and past_a != future_a
 
 
 _DIRECTIONS = words(
@@ -246,6 +273,7 @@ RULES: dict[str, Rule] = {
     "opposite": _opposite,
     "kind": _another_of_its_kind,
     "question": _differing_kind,
+    "tense": _differing_tense,
     "direction": _differing_direction,
     "name": _differing_name,
 }

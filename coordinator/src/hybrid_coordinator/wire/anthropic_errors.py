@@ -36,10 +36,15 @@ def status_of(kind: object) -> int | None:
 
 
 def error_body(error: HybridError, request_id: str | None = None) -> bytes:
-    """``{"type": "error", "error": {type, message}, "request_id"}``."""
+    """``{"type": "error", "error": {type, message}, "request_id"}``.
+
+    The dialect has no place for the field at fault, so the message begins with it.
+    """
+    told = error.field is None or error.field in error.message
+    message = error.message if told else f"{error.field}: {error.message}"
     body: Json = {
         "type": "error",
-        "error": {"type": error_type(error.status), "message": error.message},
+        "error": {"type": error_type(error.status), "message": message},
     }
     if request_id is not None:
         body["request_id"] = request_id
