@@ -71,13 +71,13 @@ def measure(name: str, start: Starter, body: dict[str, object], seconds: int) ->
     with start() as gateway:
         url = gateway.url + PATH
         wrk(url, body, connections=8, seconds=2, headers=gateway.headers)  # warm
+        token = first_token_ms(url, body, runs=10 * seconds, headers=gateway.headers)
         loads = {}
         for connections in CONNECTIONS:
             console.print(f"  {name}, {connections} connections", style="dim")
             loads[connections] = wrk(
                 url, body, connections=connections, seconds=seconds, headers=gateway.headers
             )
-        token = first_token_ms(url, body, runs=10 * seconds, headers=gateway.headers)
         return Row(name, loads, token, gateway.memory_mib())
 
 

@@ -148,7 +148,11 @@ def litellm(stub: str, wait: int, state: Path) -> Iterator[Running]:
         (folder / "installed").touch()
     config = state / "litellm.yaml"
     params = f"{{model: openai/{MODEL}, api_base: '{stub}/{wait}/v1', api_key: none}}"
-    config.write_text(f"model_list:\n- model_name: {MODEL}\n  litellm_params: {params}\n")
+    # Without it one client that leaves early takes the only backend out for a while.
+    config.write_text(
+        f"model_list:\n- model_name: {MODEL}\n  litellm_params: {params}\n"
+        "router_settings: {disable_cooldowns: true}\n"
+    )
     port = free_port()
     env = {
         "LITELLM_MASTER_KEY": _KEY,

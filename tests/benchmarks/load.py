@@ -104,7 +104,8 @@ def first_token_ms(
     url: str, body: dict[str, object], *, runs: int = 100, headers: dict[str, str] | None = None
 ) -> float:
     """Median ms until the first content of a stream, one request after the other."""
-    times = []
+    times: list[float] = []
+    failed: list[str] = []
     with httpx.Client(timeout=20, headers=headers) as client:
         for run in range(runs):
             text = json.dumps({**body, "stream": True}).replace(
@@ -114,14 +115,18 @@ def first_token_ms(
             with client.stream(
                 "POST", url, content=text, headers={"content-type": "application/json"}
             ) as response:
-                response.raise_for_status()
+                if response.status_code != httpx.codes.OK:
+                    failed.append(response.read().decode(errors="replace")[:200])
+                    continue
                 seen, first = b"", 0.0
                 for data in response.iter_raw():
                     seen += data
                     if not first and _CONTENT.search(seen):
                         first = (time.perf_counter() - started) * 1000
                 times.append(first)
-    return statistics.median(times)
+    if failed:
+        print(f"  {len(failed)} of {runs} streams failed: {failed[0]}", flush=True)
+    return statistics.median(times) if times else float("nan")
 
 
 def latencies_ms(
