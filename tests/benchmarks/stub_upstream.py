@@ -52,23 +52,22 @@ def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
-def _response(body: bytes, kind: bytes = b"application/json") -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (kind, len(body))
-    ) + body
+def _response(body: bytes) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
 
 
 COMPLETION = _response(_completion())
-STREAM = _response(
-    b"".join(
-        [
-            _chunk({"role": "assistant", "content": ""}),
-            *(_chunk({"content": f"word{n} "}) for n in range(CHUNKS)),
-            _chunk({}, "stop"),
-            b"data: [DONE]\n\n",
-        ]
-    ),
-    b"text/event-stream",
+_EVENTS = [
+    _chunk({"role": "assistant", "content": ""}),
+    *(_chunk({"content": f"word{n} "}) for n in range(CHUNKS)),
+    _chunk({}, "stop"),
+    b"data: [DONE]\n\n",
+]
+STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    + b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in _EVENTS)
+    + b"0\r\n\r\n"
 )
 MODELS = _response(json.dumps({"object": "list", "data": [{"id": MODEL}]}).encode())
 

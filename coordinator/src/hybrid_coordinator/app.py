@@ -277,9 +277,9 @@ def _announce(application: Application, settings: Settings, port: int) -> None:
     # What was built so far lives as long as the process; the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(5_000, 20, 100)
     # The loop waits at most this long for a thread that computes (the embedder, the writer).
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0002)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     backends = ", ".join(

@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from hybrid_coordinator.settings import TelemetrySettings
 from hybrid_coordinator.telemetry.events import Event
@@ -25,6 +26,11 @@ _BATCH = 256
 _GATHER_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
+
+
+class _Line(NamedTuple):
+    kind: str
+    text: str
 
 
 def rotated(directory: Path, number: int) -> Path:
@@ -40,7 +46,7 @@ class TelemetryWriter:
         self._settings = settings
         self._metrics = metrics
         # Appending is atomic, so no request ever waits for the writing thread.
-        self._waiting: deque[Event | Callable[[], None]] = deque()
+        self._waiting: deque[_Line | Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
@@ -62,7 +68,8 @@ class TelemetryWriter:
         if len(self._waiting) >= self._settings.queue_size:
             self._metrics.telemetry_lost.labels(cause="queue_full").inc()
             return
-        self._waiting.append(event)
+        # Rendered here: a thread that computes for milliseconds would hold up every request.
+        self._waiting.append(_Line(event.type, event.model_dump_json(exclude_none=True)))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -103,7 +110,7 @@ class TelemetryWriter:
             self._file = None
 
     def _drain(self) -> None:
-        batch: list[Event] = []
+        batch: list[_Line] = []
         while self._waiting:
             item = self._waiting.popleft()
             if callable(item):
@@ -117,18 +124,17 @@ class TelemetryWriter:
                 batch = []
         self._write(batch)
 
-    def _write(self, batch: Iterable[Event]) -> None:
-        lines = [(event.type, event.model_dump_json(exclude_none=True)) for event in batch]
-        if not lines:
+    def _write(self, batch: Sequence[_Line]) -> None:
+        if not batch:
             return
-        block = "".join(f"{line}\n" for _, line in lines).encode()
+        block = "".join(f"{line.text}\n" for line in batch).encode()
         try:
             self._open()
             if self._size and self._size + len(block) > self._settings.max_file_bytes:
                 self._rotate()
             self._append(block)
         except OSError as error:
-            self._metrics.telemetry_lost.labels(cause="write_failed").inc(len(lines))
+            self._metrics.telemetry_lost.labels(cause="write_failed").inc(len(batch))
             if not self._failing:
                 self._failing = True
                 log.error("telemetry cannot be written, events are lost: %s", error)
@@ -137,8 +143,8 @@ class TelemetryWriter:
         if self._failing:
             self._failing = False
             log.info("telemetry is written again")
-        for kind, _ in lines:
-            self._metrics.telemetry_events.labels(type=kind).inc()
+        for kind, count in Counter(line.kind for line in batch).items():
+            self._metrics.telemetry_events.labels(type=kind).inc(count)
 
     def _append(self, block: bytes) -> None:
         assert self._file is not None  # noqa: S101 — _open ran just before
