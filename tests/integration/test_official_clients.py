@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
+from hybrid_coordinator.conversation import Rejection
+from hybrid_coordinator.telemetry import EventReader
+from hybrid_coordinator.telemetry.events import ResponseRejected
 from tests.fakes.anthropic_api import FakeAnthropic
 from tests.fakes.openai_api import FakeOpenAI
 from tests.fakes.server import Answer, ToolUse, running
@@ -204,3 +208,12 @@ async def test_a_local_refusal_goes_to_the_paid_backend_and_is_never_seen(
                     stream=stream,
                 )
                 assert raw.headers["x-hybrid-route"].startswith("remote:strong")
+            await asyncio.to_thread(served.stop)
+            rejected = [
+                e
+                for e in EventReader(served.state / "telemetry")
+                if isinstance(e, ResponseRejected)
+            ]
+            assert [(e.backend, e.rejection, e.escalated) for e in rejected] == [
+                ("weak", Rejection.REFUSAL, True)
+            ] * 2

@@ -21,6 +21,7 @@ from hybrid_coordinator.telemetry.events import (
     ContextSearch,
     Inference,
     InteractionRecorded,
+    ResponseRejected,
     RoutingDecision,
 )
 from hybrid_coordinator.trace import Trace
@@ -91,8 +92,7 @@ class Aftermath:
 
     def failed(self, trace: Trace, error: HybridError) -> None:
         """Record a request that got an error for an answer."""
-        trace.status = error.status
-        trace.error = error.code
+        trace.failed(error)
         self.done(trace)
 
     def abandoned(self, trace: Trace) -> None:
@@ -112,6 +112,17 @@ class Aftermath:
             m.cost_saved_usd.inc(trace.cost_saved_usd)
         for event in self._events(trace):
             self._telemetry.record(event)
+        last = len(trace.rejections) - (0 if trace.error is None else 1)
+        for number, rejected in enumerate(trace.rejections):
+            self._telemetry.record(
+                ResponseRejected(
+                    timestamp=self._now(),
+                    interaction_id=trace.request.interaction_id,
+                    backend=rejected.candidate.backend,
+                    rejection=rejected.verdict.rejection,
+                    escalated=number < last,
+                )
+            )
 
     def _events(
         self, trace: Trace

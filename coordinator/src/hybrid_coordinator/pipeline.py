@@ -281,6 +281,7 @@ class Pipeline:
         trace.model = result.candidate.model
         trace.tier = self._settings.backends[trace.backend].tier
         trace.first_token_seconds = result.first_token_seconds
+        trace.rejections = result.rejections
 
     def _usage(self, usage: Usage | None, trace: Trace, text: str) -> Usage:
         """What the backend reported, else the embedder's count, marked as an estimate."""
@@ -313,7 +314,7 @@ class Pipeline:
                     yield delta
                 collector.finished = True
             except HybridError as error:
-                trace.status, trace.error = error.status, error.code
+                trace.failed(error)
                 raise
 
     # After the last byte

@@ -17,7 +17,9 @@ from hybrid_coordinator.conversation import (
     Tier,
     Usage,
 )
+from hybrid_coordinator.errors import HybridError
 from hybrid_coordinator.gateway import AnswerMeta
+from hybrid_coordinator.inference import NoAcceptableAnswer, RejectedAnswer
 from hybrid_coordinator.knowledge import Context
 from hybrid_coordinator.routing import Decision
 from hybrid_coordinator.settings import ModelSettings
@@ -52,6 +54,8 @@ class Trace:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     cost_saved_usd: float = 0.0
+    rejections: tuple[RejectedAnswer, ...] = ()
+    """Answers that validation turned down on the way."""
     status: int = 200
     error: str | None = None
 
@@ -109,6 +113,12 @@ class Trace:
         same = lookup.key is not None and entry.key.exact == lookup.key.exact
         self.cache = CacheStatus.EXACT if same else CacheStatus.SEMANTIC
         self.cache_why = f"{self.cache}: an equal request was being answered; this is its answer"
+
+    def failed(self, error: HybridError) -> None:
+        """Note the error that the client gets, or got in the middle of a stream."""
+        self.status, self.error = error.status, error.code
+        if isinstance(error, NoAcceptableAnswer):
+            self.rejections = error.rejections
 
     def skip(self, step: str, why: str) -> None:
         """Record that ``step`` was passed over; the first reason stays."""
