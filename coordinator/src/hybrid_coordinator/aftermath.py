@@ -26,9 +26,6 @@ from hybrid_coordinator.telemetry.events import (
 )
 from hybrid_coordinator.trace import Trace
 
-CLIENT_CLOSED_REQUEST = 499
-"""Recorded where the client left first; nginx's number, as HTTP has none."""
-
 
 def cost_usd(model: ModelSettings, usage: Usage) -> float:
     """US dollars of one answer: tokens times the declared prices per million."""
@@ -97,8 +94,7 @@ class Aftermath:
 
     def abandoned(self, trace: Trace) -> None:
         """Record a request whose client left before the answer's end."""
-        trace.status = CLIENT_CLOSED_REQUEST
-        trace.error = "client_closed_request"
+        trace.abandoned()
         self.done(trace)
 
     def done(self, trace: Trace) -> None:
@@ -141,19 +137,7 @@ class Aftermath:
                 )
             )
         if trace.decision is not None and trace.decision.candidates:
-            first = trace.decision.candidates[0]
-            events.append(
-                RoutingDecision(
-                    timestamp=now,
-                    interaction_id=interaction,
-                    tier=trace.decision.tier,
-                    backend=first.backend,
-                    model=first.model.name,
-                    reason=trace.decision.reason.value,
-                    confidence=trace.decision.confidence,
-                    threshold=trace.decision.threshold,
-                )
-            )
+            events.append(trace.decision.to_event(timestamp=now, interaction_id=interaction))
         if trace.backend is not None and trace.model is not None and trace.tier is not None:
             first_token = trace.first_token_seconds
             events.append(

@@ -133,7 +133,7 @@ class Pipeline:
                 return self._replay(trace, lookup.entry)
 
             retrieved = await self._retrieve(request, vector, trace)
-            prompt_tokens = self._prompt_tokens(request)
+            prompt_tokens = self._prompt_tokens(trace)
             if decision is None:
                 decision = self._decide(request, trace, vector, retrieved, prompt_tokens)
 
@@ -232,7 +232,7 @@ class Pipeline:
         """A pinned model is decided before anything is computed, an unknown one refused."""
         if request.model == AUTO_MODEL:
             return None
-        return self._decide(request, trace, None, None, self._prompt_tokens(request))
+        return self._decide(request, trace, None, None, self._prompt_tokens(trace))
 
     def _decide(
         self,
@@ -291,14 +291,17 @@ class Pipeline:
         prompt = self._tokens(trace.request.prompt_text) + extra
         return Usage(input_tokens=prompt, output_tokens=self._tokens(text), estimated=True)
 
-    def _prompt_tokens(self, request: ChatRequest) -> int:
-        """Tokens of the conversation, to see where it fits.
+    def _prompt_tokens(self, trace: Trace) -> int:
+        """Tokens of the conversation, to see where it fits; counted once a request.
 
         A short one fits everywhere, and counting it exactly would cost more
         than looking it up in the cache.
         """
-        text = request.prompt_text
-        return len(text) // 3 + 1 if len(text) <= _SHORT_PROMPT else self._tokens(text)
+        if trace.prompt_tokens is None:
+            text = trace.request.prompt_text
+            short = len(text) <= _SHORT_PROMPT
+            trace.prompt_tokens = len(text) // 3 + 1 if short else self._tokens(text)
+        return trace.prompt_tokens
 
     def _tokens(self, text: str) -> int:
         return estimate_tokens(text, self._embedder.count_tokens)
@@ -334,7 +337,7 @@ class Pipeline:
         trace.usage = self._usage(collector.usage, trace, text)
         completion = collector.completion(created=int(self._now()))
         if not collector.finished and trace.error is None:
-            trace.status, trace.error = 499, "client_closed_request"
+            trace.abandoned()
         await self._after(trace, lookup, flight, vector, completion, held)
 
     async def _after(

@@ -25,6 +25,8 @@ from hybrid_coordinator.routing import Decision
 from hybrid_coordinator.settings import ModelSettings
 
 CACHE_ROUTE = "cache"
+CLIENT_CLOSED_REQUEST = 499
+"""Recorded where the client left first; nginx's number, as HTTP has none."""
 
 
 @dataclass(slots=True)
@@ -42,6 +44,8 @@ class Trace:
     tier: Tier | None = None
     model: ModelSettings | None = None
     context: Context | None = None
+    prompt_tokens: int | None = None
+    """Of the conversation, about; None while nobody had to know."""
     skipped: dict[str, str] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
     """Seconds each step took."""
@@ -119,6 +123,10 @@ class Trace:
         self.status, self.error = error.status, error.code
         if isinstance(error, NoAcceptableAnswer):
             self.rejections = error.rejections
+
+    def abandoned(self) -> None:
+        """Note that the client left before the answer's end."""
+        self.status, self.error = CLIENT_CLOSED_REQUEST, "client_closed_request"
 
     def skip(self, step: str, why: str) -> None:
         """Record that ``step`` was passed over; the first reason stays."""
