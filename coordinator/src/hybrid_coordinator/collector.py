@@ -22,7 +22,7 @@ class _Call:
 
 
 class StreamCollector:
-    """Collects at most ``limit`` characters; a longer answer is counted but not kept."""
+    """Collects at most ``limit`` characters; a longer answer is let go."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -67,11 +67,6 @@ class StreamCollector:
     def text(self) -> str:
         """The text kept so far."""
         return "".join(self._text)
-
-    @property
-    def characters(self) -> int:
-        """How long the answer is so far."""
-        return self._size
 
     def completion(self, created: int) -> Completion | None:
         """The whole answer, or None where it is not whole or was too long to keep."""

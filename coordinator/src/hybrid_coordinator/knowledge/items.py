@@ -7,6 +7,7 @@ whose an item is and how it is stored (``collections``).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -34,7 +35,7 @@ class IndexKind(StrEnum):
     BOOL = "bool"
 
 
-class Item(BaseModel):
+class Item(BaseModel, ABC):
     """What an item of any collection can say about itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,13 +47,13 @@ class Item(BaseModel):
         """What makes two items the same thing; equal identities get one id."""
         return self.text_for_prompt()
 
+    @abstractmethod
     def text_for_embedding(self) -> str:
         """What a question is compared with; the embedder may cut it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def text_for_prompt(self) -> str:
         """What a model gets to read, and what word search looks through."""
-        raise NotImplementedError
 
     def proven(self) -> float:
         """How well the item has done, 0 to 1; 0.5 where nothing is known."""
