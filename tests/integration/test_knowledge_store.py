@@ -1,4 +1,7 @@
-"""The stores as people meet them: killed in the middle, on a real server, with the real model."""
+"""The embedded stores as people meet them: killed in the middle, growing, with the real model.
+
+A Qdrant server's turn is in ``test_knowledge_server``.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,11 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 
-from hybrid_coordinator.errors import CollectionMismatch
 from hybrid_coordinator.knowledge import (
     FastembedEmbedder,
     Knowledge,
@@ -25,8 +25,7 @@ from hybrid_coordinator.knowledge import (
 )
 from hybrid_coordinator.knowledge.edge import EdgeStore
 from hybrid_coordinator.knowledge.edge_filter import edge_installed
-from hybrid_coordinator.knowledge.qdrant import QdrantStore
-from hybrid_coordinator.knowledge.store import Filter, Point, SparseVector
+from hybrid_coordinator.knowledge.store import Point, SparseVector
 from hybrid_coordinator.settings import (
     Collection,
     EmbedderSettings,
@@ -37,13 +36,9 @@ from hybrid_coordinator.telemetry.metrics import Metrics
 
 SIZE = 8
 SKILLS = Collection.SKILLS_PATTERNS
-QDRANT_BIN = os.environ.get("QDRANT_BIN")
 
 needs_edge = pytest.mark.skipif(
     not edge_installed(), reason="the extra 'embedded' (qdrant-edge-py) is not installed"
-)
-needs_server = pytest.mark.skipif(
-    QDRANT_BIN is None, reason="no Qdrant server: set QDRANT_BIN to its binary"
 )
 
 WRITER = """
@@ -175,89 +170,3 @@ async def test_a_question_gets_the_right_item_into_its_prompt(tmp_path: Path) ->
     )
     await knowledge.aclose()
     await embedder.aclose()
-
-
-@pytest.fixture
-def server(tmp_path: Path, unused_tcp_port_factory: object) -> Iterator[str]:
-    """A Qdrant server of its own; its address."""
-    assert QDRANT_BIN is not None
-    assert callable(unused_tcp_port_factory)
-    http_port, grpc_port = unused_tcp_port_factory(), unused_tcp_port_factory()
-    process = subprocess.Popen(
-        [QDRANT_BIN, "--disable-telemetry"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "QDRANT__SERVICE__HOST": "127.0.0.1",
-            "QDRANT__SERVICE__HTTP_PORT": str(http_port),
-            "QDRANT__SERVICE__GRPC_PORT": str(grpc_port),
-            "QDRANT__STORAGE__STORAGE_PATH": str(tmp_path / "storage"),
-            "QDRANT__STORAGE__SNAPSHOTS_PATH": str(tmp_path / "snapshots"),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{http_port}"
-    transport = httpx.HTTPTransport(retries=10)  # connects again with growing pauses
-    with httpx.Client(transport=transport, timeout=30) as client:
-        client.get(f"{url}/readyz").raise_for_status()
-    yield url
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture
-async def served(server: str) -> AsyncIterator[QdrantStore]:
-    store = QdrantStore.server(server, SIZE, "test", timeout=30)
-    await store.init()
-    yield store
-    await store.aclose()
-
-
-@needs_server
-async def test_a_real_server_makes_the_collections_with_every_index(
-    served: QdrantStore, server: str
-) -> None:
-    report = await served.schema_report()
-    assert all((r.points, r.vector_size, r.problem) == (0, SIZE, None) for r in report.values())
-    await served.init()
-    async with httpx.AsyncClient() as client:
-        answer = (await client.get(f"{server}/collections/{SKILLS}")).json()["result"]
-    assert {"caller", "status", "skill_name"} <= set(answer["payload_schema"])
-    assert answer["config"]["params"]["sparse_vectors"]["bm25"]["modifier"] == "idf"
-
-
-@needs_server
-async def test_a_real_server_stores_searches_pages_and_deletes(served: QdrantStore) -> None:
-    points = [
-        Point(
-            str(uuid.UUID(int=n)),
-            unit(1, n / 10),
-            SparseVector((n,), (1.0,)),
-            {"caller": "anna" if n % 2 else "", "solution_verified": n == 4},
-        )
-        for n in range(20)
-    ]
-    await served.upsert(Collection.ERROR_SOLUTIONS, points)
-    errors = Collection.ERROR_SOLUTIONS
-    hits = await served.query(errors, unit(1), SparseVector((9,), (1.0,)), 3)
-    assert {uuid.UUID(hit.id).int for hit in hits} == {0, 1, 2, 9}
-    shared = Filter(any_of={"caller": ("",)})
-    hits = await served.query(errors, unit(1), SparseVector(), 3, shared)
-    assert [uuid.UUID(hit.id).int for hit in hits] == [0, 2, 4]
-    assert await served.count(errors, Filter(any_of={"solution_verified": (True,)})) == 1
-    page = await served.scroll(errors, limit=15)
-    rest = await served.scroll(errors, after=page.next, limit=15)
-    assert [uuid.UUID(p.id).int for p in (*page.points, *rest.points)] == list(range(20))
-    await served.delete(errors, shared)
-    assert await served.count(errors) == 10
-
-
-@needs_server
-async def test_lesson_1_a_real_server_with_another_embedders_collections_is_refused(
-    served: QdrantStore, server: str
-) -> None:
-    other = QdrantStore.server(server, SIZE * 2, "another", timeout=30)
-    with pytest.raises(CollectionMismatch, match="reindex"):
-        await other.init()
-    await other.aclose()

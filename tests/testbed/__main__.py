@@ -1,4 +1,4 @@
-"""The testbed by hand: `python -m tests.testbed setup|redis|lemonade|ollama`.
+"""The testbed by hand: `python -m tests.testbed setup|redis|qdrant|lemonade|ollama`.
 
 `setup` builds every part into the cache (`make test` calls it; a second run costs nothing). The
 others run one server in the foreground and print its address. Not used by the tests.
@@ -16,6 +16,7 @@ from tests.testbed.cache import PartUnavailable, say
 from tests.testbed.lemonade import lemonade_server
 from tests.testbed.ollama import ollama_server
 from tests.testbed.process import LocalServer
+from tests.testbed.qdrant import qdrant_server
 from tests.testbed.redis import redis_server
 
 
@@ -27,6 +28,7 @@ def main() -> int:
     setup.add_argument("part", nargs="*", choices=[[], *parts.PARTS])
     redis = commands.add_parser("redis", help="run Redis in the foreground")
     redis.add_argument("--version", choices=["8", "7"], default="8")
+    commands.add_parser("qdrant", help="run Qdrant, or its stand-in, in the foreground")
     commands.add_parser("lemonade", help="run Lemonade in the foreground")
     commands.add_parser("ollama", help="run Ollama in the foreground")
     chosen = parser.parse_args()
@@ -38,6 +40,8 @@ def main() -> int:
             return 0
         if chosen.command == "redis":
             return _serve(redis_server(chosen.version))
+        if chosen.command == "qdrant":
+            return _serve(qdrant_server())
         return _serve(lemonade_server() if chosen.command == "lemonade" else ollama_server())
     except PartUnavailable as error:
         print(error, file=sys.stderr)

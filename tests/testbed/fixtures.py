@@ -3,8 +3,8 @@
 Enable it with `pytest_plugins = ["tests.testbed.fixtures"]`. A part that cannot be had fails the
 tests that need it with a sentence; it is skipped only where HYBRID_AI_TESTBED says so, e.g.
 `HYBRID_AI_TESTBED=skip:ollama,lemonade`. A test that stops, pauses or fills a server starts its
-own with `redis_server()`, `lemonade_server()` or `ollama_server()`, so the shared one stays well,
-after `require("<part>")` of `tests.testbed.requirement`.
+own with `redis_server()`, `qdrant_server()`, `lemonade_server()` or `ollama_server()`, so the
+shared one stays well, after `require("<part>")` of `tests.testbed.requirement`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.testbed.lemonade import LemonadeServer, lemonade_server
 from tests.testbed.ollama import OllamaServer
 from tests.testbed.ollama import ollama_server as start_ollama
 from tests.testbed.process import LocalServer
+from tests.testbed.qdrant import QdrantServer, qdrant_server
 from tests.testbed.redis import RedisServer, redis_server
 from tests.testbed.requirement import require
 
@@ -37,6 +38,12 @@ def redis8() -> Iterator[RedisServer]:
 def redis7() -> Iterator[RedisServer]:
     """Redis 7, without vector sets; flush it, do not stop it."""
     yield from _shared("redis7", lambda: redis_server("7"))
+
+
+@pytest.fixture(scope="session")
+def qdrant() -> Iterator[QdrantServer]:
+    """Qdrant or its stand-in; clear it, do not stop it."""
+    yield from _shared("qdrant", qdrant_server)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """One server process on a free loopback port: start, wait until ready, stop, kill, restart.
 
-The base of the Redis, Lemonade and Ollama handles. A started process, and whatever it starts
-itself, dies with the test run even when the run is killed. Not a supervisor: nothing is restarted
-unless a test asks for it.
+The base of the Redis, Qdrant, Lemonade and Ollama handles. A started process, and whatever it
+starts itself, dies with the test run even when the run is killed. Not a supervisor: nothing is
+restarted unless a test asks for it.
 """
 
 from __future__ import annotations

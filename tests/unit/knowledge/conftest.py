@@ -19,6 +19,7 @@ from hybrid_coordinator.knowledge.embedding import FastembedEmbedder
 from hybrid_coordinator.knowledge.qdrant import QdrantStore
 from hybrid_coordinator.knowledge.store import KnowledgeStore, Point, SparseVector, Vector
 from hybrid_coordinator.settings import EmbedderSettings
+from tests.testbed.qdrant import QdrantServer
 
 SIZE = 8
 EMBEDDER = "test-embedder"
@@ -29,14 +30,16 @@ needs_edge = pytest.mark.skipif(
 
 
 def make_store(
-    kind: str, folder: Path, size: int = SIZE, embedder: str = EMBEDDER
+    kind: str, place: Path | str, size: int = SIZE, embedder: str = EMBEDDER
 ) -> KnowledgeStore:
+    if isinstance(place, str):
+        return QdrantStore.server(place, size, embedder, timeout=30)
     if kind == "edge":
-        return EdgeStore(folder, size, embedder)
-    return QdrantStore.local(None if kind == "memory" else folder, size, embedder)
+        return EdgeStore(place, size, embedder)
+    return QdrantStore.local(None if kind == "memory" else place, size, embedder)
 
 
-@pytest.fixture(params=[pytest.param("edge", marks=needs_edge), "local", "memory"])
+@pytest.fixture(params=[pytest.param("edge", marks=needs_edge), "local", "memory", "server"])
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -51,6 +54,16 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=memory, prefix="hybrid-ai-test-") as made:
         yield Path(made) / "store"
+
+
+@pytest.fixture
+def place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Where a store of this kind keeps everything: a folder, or an empty server's address."""
+    if kind != "server":
+        return folder
+    server: QdrantServer = request.getfixturevalue("qdrant")
+    server.clear()
+    return server.url
 
 
 @pytest.fixture(scope="session")
@@ -73,22 +86,22 @@ def empty_edge_store() -> Iterator[Path | None]:
 
 @pytest.fixture
 async def store(
-    kind: str, folder: Path, empty_edge_store: Path | None
+    kind: str, place: Path | str, empty_edge_store: Path | None
 ) -> AsyncIterator[KnowledgeStore]:
-    if kind == "edge" and empty_edge_store is not None:
-        copy_with_holes(empty_edge_store, folder)
-    made = make_store(kind, folder)
+    if kind == "edge" and empty_edge_store is not None and isinstance(place, Path):
+        copy_with_holes(empty_edge_store, place)
+    made = make_store(kind, place)
     await made.init()
     yield made
     await made.aclose()
 
 
 @pytest.fixture
-def reopen(kind: str, folder: Path) -> Callable[..., KnowledgeStore]:
-    """Makes a store over the folder that ``store`` uses."""
+def reopen(kind: str, place: Path | str) -> Callable[..., KnowledgeStore]:
+    """Makes a store over the folder or server that ``store`` uses."""
     if kind == "memory":
         pytest.skip("a store in memory keeps nothing")
-    return lambda **changed: make_store(kind, folder, **changed)
+    return lambda **changed: make_store(kind, place, **changed)
 
 
 def unit(*values: float) -> Vector:

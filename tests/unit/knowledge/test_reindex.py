@@ -21,30 +21,30 @@ BEST = Collection.BEST_PRACTICES
 TITLES = ["Undo a commit with git reset --soft", "Let bread dough rise", "Rotate certificates"]
 
 
-@pytest.fixture(params=[pytest.param("edge", marks=needs_edge), "local"])
-def engine(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=[pytest.param("edge", marks=needs_edge), "local", "server"])
+def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
-async def filled(engine: str, folder: Path) -> None:
+async def filled(kind: str, place: Path | str) -> None:
     """Leave a store of a smaller embedder behind, with three items and one that is none."""
-    old = make_store(engine, folder)
+    old = make_store(kind, place)
     await old.init()
     points = [point(n, unit(n + 1, 1), title=title) for n, title in enumerate(TITLES)]
     await old.upsert(BEST, [*points, point(9, unit(1), nothing="known")])
     await old.aclose()
 
 
-def opened(engine: str, folder: Path, embedder: FastembedEmbedder) -> KnowledgeStore:
-    return make_store(engine, folder, embedder.size, embedder.name)
+def opened(kind: str, place: Path | str, embedder: FastembedEmbedder) -> KnowledgeStore:
+    return make_store(kind, place, embedder.size, embedder.name)
 
 
 async def test_lesson_1_after_reindexing_everything_is_found_with_the_new_embedder(
-    engine: str, folder: Path, tmp_path: Path, embedder: FastembedEmbedder
+    kind: str, place: Path | str, tmp_path: Path, embedder: FastembedEmbedder
 ) -> None:
-    await filled(engine, folder)
-    store = opened(engine, folder, embedder)
+    await filled(kind, place)
+    store = opened(kind, place, embedder)
     with pytest.raises(CollectionMismatch):
         await store.init()
     seen: list[tuple[Collection, int, int]] = []
@@ -64,7 +64,7 @@ async def test_lesson_1_after_reindexing_everything_is_found_with_the_new_embedd
 
 
 async def test_an_interrupted_run_loses_nothing_and_is_simply_run_again(
-    engine: str, folder: Path, tmp_path: Path, embedder: FastembedEmbedder
+    kind: str, place: Path | str, tmp_path: Path, embedder: FastembedEmbedder
 ) -> None:
     class Failing:
         """The embedder on the day it fails."""
@@ -74,13 +74,13 @@ async def test_an_interrupted_run_loses_nothing_and_is_simply_run_again(
         async def embed_documents(self, texts: list[str]) -> None:
             raise EmbeddingError("no")
 
-    await filled(engine, folder)
-    store = opened(engine, folder, embedder)
+    await filled(kind, place)
+    store = opened(kind, place, embedder)
     with pytest.raises(EmbeddingError):
         await reindex(store, Failing(), SparseEncoder(), tmp_path)  # type: ignore[arg-type]
     assert await store.count(BEST) == 0
     await store.aclose()
-    store = opened(engine, folder, embedder)
+    store = opened(kind, place, embedder)
     done = await reindex(store, embedder, SparseEncoder(), tmp_path)
     assert done[BEST] == 3
     assert await store.count(BEST) == 3

@@ -7,7 +7,9 @@ ask for. Not here: caching answers, choosing models, reading repositories
 
 from hybrid_coordinator.knowledge.base import Knowledge, NewItem
 from hybrid_coordinator.knowledge.collections import SHARED
+from hybrid_coordinator.knowledge.embedder_files import Identity, identify
 from hybrid_coordinator.knowledge.embedding import Embedder, FastembedEmbedder
+from hybrid_coordinator.knowledge.inspection import ServerReport, inspect_server
 from hybrid_coordinator.knowledge.opening import open_store
 from hybrid_coordinator.knowledge.packing import Context, augment_messages, augment_native
 from hybrid_coordinator.knowledge.reindex import reindex
@@ -22,13 +24,17 @@ __all__ = [
     "Embedder",
     "FastembedEmbedder",
     "Hit",
+    "Identity",
     "Knowledge",
     "KnowledgeStore",
     "NewItem",
     "Retrieved",
+    "ServerReport",
     "SparseEncoder",
     "augment_messages",
     "augment_native",
+    "identify",
+    "inspect_server",
     "open_store",
     "reindex",
 ]

@@ -12,6 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from hybrid_coordinator.conversation import Json
 from hybrid_coordinator.errors import (
+    CollectionMismatch,
     Forbidden,
     InvalidRequest,
     StoreUnavailable,
@@ -252,6 +254,8 @@ class Knowledge:
 
     async def status(self) -> dict[Collection, CollectionReport]:
         """Points, vector size and what is wrong, per collection; does not raise."""
+        with suppress(StoreUnavailable, CollectionMismatch):  # the report says the same
+            await self._ready()
         return await self._store.schema_report()
 
     async def aclose(self) -> None:

@@ -52,6 +52,11 @@ class EmbeddingThread:
         self._thread = threading.Thread(target=self._work, name="embedder", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def submit(self, texts: Sequence[str], *, query: bool) -> list[asyncio.Future[Vector]]:
         """Queue texts; call from an event loop. Raises ``EmbeddingError`` where it is full."""
         loop = asyncio.get_running_loop()

@@ -44,24 +44,52 @@ class ModelFiles:
     bundled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An embedder's name and the size of its vectors, as far as its files tell."""
+
+    name: str | None = None
+    size: int | None = None
+
+
 def locate(settings: EmbedderSettings, state_directory: Path) -> ModelFiles | None:
     """The folder of the configured model, or ``None`` where fastembed knows it by name.
 
     ``settings.folder`` comes first, then the environment's
     ``HYBRID_EMBEDDER_PATH``, then ``settings.model``. Raises ``SettingsError``.
     """
-    folder = settings.folder or (
-        Path(os.environ[PATH_VARIABLE]) if os.environ.get(PATH_VARIABLE) else None
-    )
+    folder = _given_folder(settings)
     bundled = settings.model == BUNDLED_EMBEDDER
-    if folder is None and not bundled and os.sep in settings.model:
-        candidate = Path(settings.model).expanduser()
-        if candidate.is_dir():
-            folder = candidate
     if folder is not None:
-        return _read(folder.expanduser(), BUNDLED_NAME if bundled else folder.name, bundled)
+        return _read(folder, BUNDLED_NAME if bundled else folder.name, bundled)
     if bundled:
         return _read(_assemble(state_directory.expanduser()), BUNDLED_NAME, bundled=True)
+    return None
+
+
+def identify(settings: EmbedderSettings) -> Identity:
+    """What can be said of the configured embedder without loading it or writing any file."""
+    bundled = settings.model == BUNDLED_EMBEDDER
+    folder = _given_folder(settings)
+    name = BUNDLED_NAME if bundled else settings.model if folder is None else folder.name
+    try:
+        if folder is None and bundled:
+            folder = _package_folder(*_TOKENIZER_PACKAGE)
+        size = None if folder is None else _json(folder / "config.json").get("hidden_size")
+    except (SettingsError, OSError):
+        size = None  # whoever loads it will say what is wrong with its files
+    return Identity(name, size if isinstance(size, int) else None)
+
+
+def _given_folder(settings: EmbedderSettings) -> Path | None:
+    if settings.folder is not None:
+        return settings.folder.expanduser()
+    if os.environ.get(PATH_VARIABLE):
+        return Path(os.environ[PATH_VARIABLE]).expanduser()
+    if settings.model != BUNDLED_EMBEDDER and os.sep in settings.model:
+        candidate = Path(settings.model).expanduser()
+        if candidate.is_dir():
+            return candidate
     return None
 
 

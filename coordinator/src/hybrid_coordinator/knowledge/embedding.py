@@ -110,6 +110,11 @@ class FastembedEmbedder:
             raise EmbeddingError("The embedder was not started.")
         return self._calibration
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread that embeds runs."""
+        return self._thread is not None and self._thread.alive
+
     async def start(self) -> None:
         if self._thread is not None:
             return

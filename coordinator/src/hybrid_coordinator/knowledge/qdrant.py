@@ -12,21 +12,34 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
-import numpy as np
 from qdrant_client import AsyncQdrantClient, models
-from qdrant_client.http.exceptions import ApiException
 
 from hybrid_coordinator.conversation import Json
 from hybrid_coordinator.errors import StoreUnavailable
 from hybrid_coordinator.knowledge.collections import DENSE, SPARSE, indexes
 from hybrid_coordinator.knowledge.qdrant_filter import client_filter
+from hybrid_coordinator.knowledge.qdrant_points import (
+    ranked_points,
+    sparse_vector,
+    stored,
+    struct,
+)
+from hybrid_coordinator.knowledge.qdrant_wire import (
+    SERVER_ERRORS,
+    batches,
+    in_words,
+    server_client,
+    status,
+)
 from hybrid_coordinator.knowledge.store import (
+    EMBEDDER_KEY,
     PAGE,
     Availability,
     CollectionReport,
@@ -34,26 +47,33 @@ from hybrid_coordinator.knowledge.store import (
     FoundPoint,
     Page,
     Point,
-    RankedPoint,
     SparseVector,
     StoredPoint,
     Vector,
     fuse,
     mismatch,
+    vectors_in_words,
 )
 from hybrid_coordinator.settings import Collection
 
-_EMBEDDER_KEY: Final = "embedder"
-"""Name in a collection's metadata of the embedder its vectors are from."""
-
-_UPSERT_CHUNK: Final = 256
-"""Points in one request: about 2 MB of JSON."""
-
-_FAILURES: Final = (ApiException, httpx.HTTPError, OSError, ValueError, RuntimeError, KeyError)
+_FAILURES: Final = (*SERVER_ERRORS, httpx.HTTPError, OSError, ValueError, RuntimeError, KeyError)
 """What the client raises for a server that is away or refuses; local mode raises the last ones."""
+
+_OF_ONE_REQUEST: Final = (400, 404, 409, 413, 422)
+"""HTTP statuses that say something about a request and nothing about the server."""
+
+_REPORT_SECONDS: Final = 2.0  # /ready waits for it, with whoever asks for that
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+
+class _Refused(StoreUnavailable):
+    """The server answered, with an HTTP status that means no."""
+
+    def __init__(self, message: str, answer: int) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class QdrantStore:
@@ -90,12 +110,7 @@ class QdrantStore:
         """A store on the server at ``url``."""
 
         def connect() -> AsyncQdrantClient:
-            return AsyncQdrantClient(
-                url=url,
-                api_key=api_key,
-                timeout=max(1, round(timeout)),
-                check_compatibility=False,  # it would block the event loop
-            )
+            return server_client(url, api_key, timeout)
 
         return cls(connect, f"Qdrant at {url}", size, embedder, local=False, timeout=timeout)
 
@@ -115,35 +130,31 @@ class QdrantStore:
     async def init(self) -> None:
         existing = await self._run(_names)
         for collection in Collection:
-            if collection not in existing:
-                await self._create(collection)
-            info = await self._info(collection)
-            self._check(collection, info)
-            if not self._local:  # local mode has no payload indexes
-                await self._index_fields(collection, info)
+            await self._make(collection, exists=collection in existing)
 
     async def upsert(self, collection: Collection, points: Sequence[Point]) -> None:
-        for start in range(0, len(points), _UPSERT_CHUNK):
-            await self._upsert_chunk(collection, points[start : start + _UPSERT_CHUNK])
+        for batch in batches(points):
+            await self._upsert_batch(collection, batch)
 
     async def delete(self, collection: Collection, where: Filter) -> None:
         if where.empty:
             raise ValueError("an empty filter would delete everything: use recreate()")
         selector = models.FilterSelector(filter=client_filter(where) or models.Filter())
-        await self._run(lambda client: client.delete(collection, selector, wait=True))
+        await self._on(collection, lambda client: client.delete(collection, selector, wait=True))
 
     async def get(
         self, collection: Collection, ids: Sequence[str], *, with_vectors: bool = False
     ) -> list[StoredPoint]:
-        found = await self._run(
+        found = await self._on(
+            collection,
             lambda client: client.retrieve(
                 collection,
                 list(ids),
                 with_payload=True,
                 with_vectors=[DENSE] if with_vectors else False,
-            )
+            ),
         )
-        return [_stored(point) for point in found]
+        return [stored(point) for point in found]
 
     async def vectors(self, collection: Collection, ids: Sequence[str]) -> dict[str, Vector]:
         points = await self.get(collection, ids, with_vectors=True)
@@ -160,7 +171,7 @@ class QdrantStore:
         selected = client_filter(where)
         queries: list[tuple[str, Any]] = [(DENSE, dense.tolist())]
         if sparse.indices:
-            queries.append((SPARSE, _sparse(sparse)))
+            queries.append((SPARSE, sparse_vector(sparse)))
         requests = [
             models.QueryRequest(
                 query=models.NearestQuery(nearest=vector),
@@ -172,13 +183,16 @@ class QdrantStore:
             )
             for using, vector in queries
         ]
-        answers = await self._run(lambda client: client.query_batch_points(collection, requests))
-        ranked = [_ranked(answer.points, dense) for answer in answers]
+        answers = await self._on(
+            collection, lambda client: client.query_batch_points(collection, requests)
+        )
+        ranked = [ranked_points(answer.points, dense) for answer in answers]
         return fuse(ranked[0], ranked[1] if len(ranked) > 1 else [])
 
     async def count(self, collection: Collection, where: Filter | None = None) -> int:
-        result = await self._run(
-            lambda client: client.count(collection, count_filter=client_filter(where), exact=True)
+        result = await self._on(
+            collection,
+            lambda client: client.count(collection, count_filter=client_filter(where), exact=True),
         )
         return result.count
 
@@ -191,7 +205,8 @@ class QdrantStore:
         limit: int = PAGE,
         with_vectors: bool = False,
     ) -> Page:
-        points, following = await self._run(
+        points, following = await self._on(
+            collection,
             lambda client: client.scroll(
                 collection,
                 scroll_filter=client_filter(where),
@@ -199,38 +214,27 @@ class QdrantStore:
                 limit=limit,
                 with_payload=True,
                 with_vectors=[DENSE] if with_vectors else False,
-            )
+            ),
         )
         return Page(
-            tuple(_stored(point) for point in points),
+            tuple(stored(point) for point in points),
             None if following is None else str(following),
         )
 
     async def set_payload(self, collection: Collection, ids: Sequence[str], payload: Json) -> None:
-        await self._run(
-            lambda client: client.set_payload(collection, payload, points=list(ids), wait=True)
+        await self._on(
+            collection,
+            lambda client: client.set_payload(collection, payload, points=list(ids), wait=True),
         )
 
     async def schema_report(self) -> dict[Collection, CollectionReport]:
-        report = {}
-        for collection in Collection:
-            try:
-                info = await self._info(collection)
-            except StoreUnavailable as error:
-                report[collection] = CollectionReport(None, None, error.message)
-                continue
-            size = _vector_size(info)
-            have, want = self._described(info)
-            problem = None if have == want else mismatch(collection, have, want).message
-            report[collection] = CollectionReport(info.points_count, size, problem)
-        return report
+        # At once: a server that hangs is waited for once, not once a collection.
+        reports = await asyncio.gather(*(self._report(collection) for collection in Collection))
+        return dict(zip(Collection, reports, strict=True))
 
     async def recreate(self, collection: Collection) -> None:
         await self._run(lambda client: client.delete_collection(collection))
-        await self._create(collection)
-        info = await self._info(collection)
-        if not self._local:
-            await self._index_fields(collection, info)
+        await self._make(collection, exists=False)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -243,10 +247,24 @@ class QdrantStore:
             self._loop.stop()
             self._loop = None
 
+    async def _make(self, collection: Collection, *, exists: bool) -> None:
+        """Create the collection where it is missing, check it, and index its fields."""
+        if not exists:
+            try:
+                await self._create(collection)
+            except _Refused as refusal:
+                if refusal.answer != httpx.codes.CONFLICT:
+                    raise
+                # Another coordinator was quicker; whether what it made fits is checked next.
+        info = await self._info(collection)
+        self._check(collection, info)
+        if not self._local:  # local mode has no payload indexes
+            await self._index_fields(collection, info)
+
     async def _create(self, collection: Collection) -> None:
         named: dict[str, Any] = {}
         if "metadata" in inspect.signature(AsyncQdrantClient.create_collection).parameters:
-            named["metadata"] = {_EMBEDDER_KEY: self._embedder}  # qdrant-client ≥ 1.16
+            named["metadata"] = {EMBEDDER_KEY: self._embedder}  # qdrant-client ≥ 1.16
         await self._run(
             lambda client: client.create_collection(
                 collection,
@@ -272,12 +290,21 @@ class QdrantStore:
             lambda client: client.create_payload_index(collection, name, schema, wait=True)
         )
 
-    async def _info(self, collection: Collection) -> models.CollectionInfo:
-        return await self._run(lambda client: client.get_collection(collection))
+    async def _report(self, collection: Collection) -> CollectionReport:
+        try:
+            info = await self._info(collection, _REPORT_SECONDS)
+        except StoreUnavailable as error:
+            return CollectionReport(None, None, error.message)
+        have, want = self._described(info)
+        problem = None if have == want else mismatch(collection, have, want).message
+        return CollectionReport(info.points_count, _vector_size(info), problem)
 
-    async def _upsert_chunk(self, collection: Collection, points: Sequence[Point]) -> None:
-        structs = [_struct(point) for point in points]
-        await self._run(lambda client: client.upsert(collection, structs, wait=True))
+    async def _info(self, collection: Collection, limit: float = math.inf) -> models.CollectionInfo:
+        return await self._run(lambda client: client.get_collection(collection), limit)
+
+    async def _upsert_batch(self, collection: Collection, points: Sequence[Point]) -> None:
+        structs = [struct(point) for point in points]
+        await self._on(collection, lambda client: client.upsert(collection, structs, wait=True))
 
     def _check(self, collection: Collection, info: models.CollectionInfo) -> None:
         have, want = self._described(info)
@@ -288,32 +315,55 @@ class QdrantStore:
         """What the collection holds and what it should, in words that are equal if both fit."""
         vectors = info.config.params.vectors
         dense = vectors.get(DENSE) if isinstance(vectors, dict) else None
-        embedder = (getattr(info.config, "metadata", None) or {}).get(_EMBEDDER_KEY)
-        if dense is None:
-            have = f"no vector named '{DENSE}'"
-        else:
-            have = f"vectors of {dense.size} dimensions ({dense.distance})"
-            if SPARSE not in (info.config.params.sparse_vectors or {}):
-                have += f" without '{SPARSE}'"
-        want = f"vectors of {self._size} dimensions ({models.Distance.COSINE})"
-        if embedder is not None:
-            have += f" by '{embedder}'"
-            want += f" by '{self._embedder}'"
+        embedder = (getattr(info.config, "metadata", None) or {}).get(EMBEDDER_KEY)
+        have = vectors_in_words(
+            None if dense is None else dense.size,
+            "" if dense is None else dense.distance.value,
+            sparse=SPARSE in (info.config.params.sparse_vectors or {}),
+            embedder=embedder,
+        )
+        want = vectors_in_words(
+            self._size,
+            models.Distance.COSINE.value,
+            sparse=True,
+            embedder=None if embedder is None else self._embedder,
+        )
         return have, want
 
-    async def _run(self, call: Callable[[AsyncQdrantClient], Awaitable[_T]]) -> _T:
+    async def _on(
+        self, collection: Collection, call: Callable[[AsyncQdrantClient], Awaitable[_T]]
+    ) -> _T:
+        """Run an operation on a collection; one that somebody deleted is made anew for it."""
+        try:
+            return await self._run(call)
+        except _Refused as refusal:
+            if refusal.answer != httpx.codes.NOT_FOUND:
+                raise
+            _log.warning("'%s' is gone from the %s; it is made anew.", collection, self._name)
+            await self._make(collection, exists=False)
+            return await self._run(call)
+
+    async def _run(
+        self, call: Callable[[AsyncQdrantClient], Awaitable[_T]], limit: float = math.inf
+    ) -> _T:
         async def attempt() -> _T:
             if self._client is None:
                 self._client = self._connect()
             return await call(self._client)
 
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(min(limit, self._timeout)):
                 result = await (self._loop.run(attempt) if self._loop else attempt())
         except (*_FAILURES, TimeoutError) as error:
-            why = " ".join(str(error).split())[:300] or type(error).__name__
-            self._availability.failed(why)
-            raise StoreUnavailable(f"{self._name} failed: {why}.") from error
+            why, answer = in_words(error), status(error)
+            if answer in _OF_ONE_REQUEST:
+                self._availability.succeeded()
+            else:
+                self._availability.failed(why)
+            message = f"{self._name} failed: {why}."
+            if answer is not None:
+                raise _Refused(message, answer) from error
+            raise StoreUnavailable(message) from error
         self._availability.succeeded()
         return result
 
@@ -342,36 +392,6 @@ class _LoopThread:
 
 async def _names(client: AsyncQdrantClient) -> set[str]:
     return {found.name for found in (await client.get_collections()).collections}
-
-
-def _struct(point: Point) -> models.PointStruct:
-    return models.PointStruct(
-        id=point.id,
-        vector={DENSE: point.dense.tolist(), SPARSE: _sparse(point.sparse)},
-        payload=point.payload,
-    )
-
-
-def _sparse(vector: SparseVector) -> models.SparseVector:
-    return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-
-
-def _stored(point: models.Record | models.ScoredPoint) -> StoredPoint:
-    dense = point.vector.get(DENSE) if isinstance(point.vector, dict) else None
-    return StoredPoint(
-        id=str(point.id),
-        payload=point.payload or {},
-        dense=None if dense is None else np.asarray(dense, dtype=np.float32),
-    )
-
-
-def _ranked(points: Sequence[models.ScoredPoint], query: Vector) -> list[RankedPoint]:
-    """Points with their vectors; the cosine is computed here, because BM25's score is another."""
-    return [
-        RankedPoint(one.id, one.payload, float(one.dense @ query), one.dense)
-        for one in map(_stored, points)
-        if one.dense is not None  # stored by something else, without a dense vector
-    ]
 
 
 def _vector_size(info: models.CollectionInfo) -> int | None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hybrid_coordinator.conversation import Json
 from hybrid_coordinator.errors import CollectionMismatch
+from hybrid_coordinator.knowledge.collections import DENSE, SPARSE
 from hybrid_coordinator.settings import Collection
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -25,6 +26,9 @@ Vector: TypeAlias = npt.NDArray[np.float32]
 
 PAGE: Final = 256
 """Points of one page of a scroll where the caller does not say."""
+
+EMBEDDER_KEY: Final = "embedder"
+"""Name in a server's metadata of a collection of the embedder its vectors are from."""
 
 RRF_K: Final = 60
 """Constant of reciprocal rank fusion; 60 in Cormack, Clarke and Büttcher, SIGIR 2009."""
@@ -232,6 +236,18 @@ def fuse(dense: Sequence[RankedPoint], sparse: Sequence[RankedPoint]) -> list[Fo
     ]
     hits.sort(key=lambda hit: (-hit.fused, -hit.cosine, hit.id))
     return hits
+
+
+def vectors_in_words(size: int | None, distance: str, *, sparse: bool, embedder: str | None) -> str:
+    """What a collection holds, or should; the words are equal exactly where both fit.
+
+    ``size`` None: it has no vector of ours. ``embedder`` None: nobody noted whose they are.
+    """
+    if size is None:
+        return f"no vector named '{DENSE}'"
+    without = "" if sparse else f" without '{SPARSE}'"
+    by = "" if embedder is None else f" by '{embedder}'"
+    return f"vectors of {size} dimensions ({distance}){without}{by}"
 
 
 def mismatch(collection: Collection, have: str, want: str) -> CollectionMismatch:
