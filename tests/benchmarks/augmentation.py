@@ -12,9 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hybrid_coordinator.app import opened_stores
 from hybrid_coordinator.knowledge import NewItem
 from hybrid_coordinator.settings import Collection, EmbedderSettings, Settings
+from hybrid_coordinator.stores import opened_stores
 from hybrid_coordinator.telemetry import Metrics
 
 _QUESTIONS = 200

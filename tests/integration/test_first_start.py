@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_a_second_coordinator_on_the_same_state_says_why_it_cannot(
     served: Served, tmp_path: Path
 ) -> None:
     done = served.cli("serve", "--port", "0")
-    assert done.returncode == 1
+    assert done.returncode == os.EX_TEMPFAIL
     assert str(served.state) in done.stderr
     assert "Traceback" not in done.stderr
 

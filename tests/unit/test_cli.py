@@ -75,13 +75,22 @@ def test_a_collection_that_is_none_is_refused(config: Path) -> None:
 
 def test_impossible_options_are_refused_by_their_path(config: Path) -> None:
     done = runner.invoke(app, ["serve", "--host", "0.0.0.0", "--config", str(config)])
-    assert done.exit_code == 1
+    assert done.exit_code == 78
     assert "set api_keys_file" in done.stderr
 
 
 def test_every_command_has_help_and_completion_is_offered() -> None:
     listed = runner.invoke(app, ["--help"]).stdout
-    for command in ("serve", "ask", "init", "check-config", "ingest", "reindex", "version"):
+    for command in (
+        "serve",
+        "ask",
+        "init",
+        "check-config",
+        "ingest",
+        "reindex",
+        "health",
+        "version",
+    ):
         assert command in listed
         assert runner.invoke(app, [command, "--help"]).exit_code == 0
     assert "--install-completion" in listed

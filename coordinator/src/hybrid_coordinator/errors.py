@@ -41,6 +41,12 @@ class SettingsError(HybridError):
     code = "invalid_settings"
 
 
+class ResourceBusy(SettingsError):
+    """What the settings name (a port, a directory) is not to be had now; later it may be."""
+
+    code = "resource_busy"
+
+
 # What the client did wrong.
 
 

@@ -257,7 +257,7 @@ class Pipeline:
         m.routing_decisions.labels(tier=decision.tier.value, reason=decision.reason.value).inc()
         if decision.confidence is not None:
             m.routing_confidence.observe(decision.confidence)
-        log.debug("routed", extra={"interaction": request.interaction_id, "to": decision.route})
+        log.debug("routed", extra={"interaction_id": request.interaction_id, "to": decision.route})
         return decision
 
     # Inference

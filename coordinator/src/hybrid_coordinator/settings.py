@@ -272,6 +272,21 @@ class TelemetrySettings(Section):
     queue_size: int = Field(10_000, ge=16, description="Events waiting to be written.")
 
 
+class HealthSettings(Section):
+    """When the health check warns, and how long it may take."""
+
+    timeout: Seconds = Field(10.0, description="Seconds the whole check may take.")
+    start_grace: float = Field(
+        300.0, ge=0.0, description="Seconds a part may be starting before that is a failure."
+    )
+    min_free_fraction: Fraction = Field(
+        0.1, description="Warn where less of the state directory's disk is free."
+    )
+    min_free_bytes: int = Field(
+        1024 * 1024 * 1024, ge=0, description="Warn where less of that disk is free."
+    )
+
+
 class LogLevel(StrEnum):
     """How much is logged."""
 
@@ -306,6 +321,13 @@ class Settings(Section):
     learning: LearningSettings = LearningSettings()
     validation: ValidationSettings = ValidationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    health: HealthSettings = HealthSettings()
+
+    @property
+    def local_url(self) -> str:
+        """Where a program on this machine reaches the coordinator."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:

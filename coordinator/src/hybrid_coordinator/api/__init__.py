@@ -3,7 +3,14 @@
 from hybrid_coordinator.api.application import build_app
 from hybrid_coordinator.api.auth import KeyRing
 from hybrid_coordinator.api.edge import Edge
-from hybrid_coordinator.api.server import CoordinatorServer, build_server, open_sockets
+from hybrid_coordinator.api.server import (
+    CoordinatorServer,
+    address_of,
+    build_server,
+    open_sockets,
+    passed_by_systemd,
+    refuse_open_door,
+)
 from hybrid_coordinator.gateway import Answer, AnswerMeta, Gateway
 
 __all__ = [
@@ -13,7 +20,10 @@ __all__ = [
     "Edge",
     "Gateway",
     "KeyRing",
+    "address_of",
     "build_app",
     "build_server",
     "open_sockets",
+    "passed_by_systemd",
+    "refuse_open_door",
 ]

@@ -116,7 +116,12 @@ class ChatEndpoints:
             self._failed(exchange, error)
 
     def _failed(self, exchange: Exchange, error: Exception) -> None:
-        logger.error("request %s failed late", exchange.interaction_id, exc_info=error)
+        logger.error(
+            "request %s failed late",
+            exchange.interaction_id,
+            exc_info=error,
+            extra={"interaction_id": exchange.interaction_id},
+        )
         self._failures.labels(room="api", kind=type(error).__name__).inc()
 
 

@@ -111,7 +111,11 @@ class Edge:
                 await exchange.respond_error(ShuttingDown())
             raise
         except Exception as error:  # The last place that can still answer the client.
-            logger.exception("request %s failed", exchange.interaction_id)
+            logger.exception(
+                "request %s failed",
+                exchange.interaction_id,
+                extra={"interaction_id": exchange.interaction_id},
+            )
             self._failures.labels(room="api", kind=type(error).__name__).inc()
             await self._answer_error(exchange, InternalError())
         finally:
@@ -143,7 +147,12 @@ class Edge:
             await exchange.respond_error(error)
         else:
             # The head is out: cutting the connection is all that still says "failed".
-            logger.warning("request %s broke off: %s", exchange.interaction_id, error.message)
+            logger.warning(
+                "request %s broke off: %s",
+                exchange.interaction_id,
+                error.message,
+                extra={"interaction_id": exchange.interaction_id},
+            )
             raise BrokenOff from error
 
     def _count(self, exchange: Exchange) -> None:

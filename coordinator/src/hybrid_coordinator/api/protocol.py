@@ -10,6 +10,7 @@ uvicorn's.
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,7 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -26,6 +27,15 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 
 _LINGER: Final = 2.0
 """Seconds a refused client has to read its answer and close."""
+
+_LAST_CALL: Final = 1.0
+"""Seconds a kept connection is left open at the end: a request may be on its way to it."""
+
+_FIRST_CALL: Final = 5.0
+"""The same where none came yet: who connects is about to send one."""
+
+_LOOK_AGAIN: Final = 0.05
+"""Seconds until bytes that the kernel has already are looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,26 @@ class ConnectionLimits:
     connections: int
     request_timeout: float
     write_timeout: float
+
+
+class EdgeState(ServerState):
+    """uvicorn's state that all connections share, and whether the server is ending.
+
+    From then on every answer says ``Connection: close``, and a connection
+    that owes none is closed a moment later; nothing is reset.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = False
+
+    @property
+    def open_answers(self) -> int:
+        """Requests that have come, wholly or in part, and are not answered to the end."""
+        return sum(
+            isinstance(connection, EdgeProtocol) and connection.is_busy
+            for connection in self.connections
+        )
 
 
 class _Reading(Enum):
@@ -74,6 +104,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._request_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
+        self._last_call: asyncio.TimerHandle | None = None
+        self._last: RequestResponseCycle | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is arriving or an answer is owed."""
+        return self._reading in (_Reading.HEAD, _Reading.BODY) or not self._answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -84,10 +121,14 @@ class EdgeProtocol(HttpToolsProtocol):
         if len(self.connections) > self.limits.connections:
             self.app = _too_many_connections
         self._arm()
+        if self._draining:  # It was accepted just before the end began.
+            self._call_last(_FIRST_CALL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._writing_again()
+        if self._last_call is not None:
+            self._last_call.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -126,11 +167,28 @@ class EdgeProtocol(HttpToolsProtocol):
         self._reading = _Reading.BODY
         self._disarm()
         super().on_headers_complete()
+        if self._draining:
+            self._end_with(self.cycle)
 
     def on_message_complete(self) -> None:
         self._reading = _Reading.NOTHING
         self._disarm()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # Still open: the head of this answer was out before it could say that it is the last.
+        if self._draining and self._answered and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._call_last(_LAST_CALL)
+
+    def shutdown(self) -> None:
+        """What uvicorn calls when the server ends: answer what has come, and close."""
+        if not self._answered:
+            self._end_with(self.cycle)
+        elif self._reading is _Reading.NOTHING:
+            self._unset_keepalive_if_required()
+            self._call_last(_FIRST_CALL if self.cycle is None else _LAST_CALL)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -146,6 +204,34 @@ class EdgeProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for bytes that are no HTTP request."""
         self._refuse(400, "invalid_request", "These bytes are not a valid HTTP/1.1 request.")
+
+    @property
+    def _draining(self) -> bool:
+        return isinstance(self.server_state, EdgeState) and self.server_state.draining
+
+    def _end_with(self, cycle: RequestResponseCycle) -> None:
+        """Let this answer be the last; one that was to be the last and comes before it is not."""
+        if self._last is not None and not self._last.response_started:
+            self._last.keep_alive = True
+        self._last = None
+        if cycle.keep_alive and not cycle.response_started:
+            cycle.keep_alive = False
+            self._last = cycle
+
+    def _call_last(self, patience: float) -> None:
+        if self._last_call is not None:
+            self._last_call.cancel()
+        self._last_call = self.loop.call_later(patience, self._nothing_came)
+
+    def _nothing_came(self) -> None:
+        """Close, unless a request has come meanwhile: that one's answer closes then."""
+        self._last_call = None
+        if self.transport.is_closing() or self.is_busy:
+            return
+        if _has_unread(self.transport):
+            self._call_last(_LOOK_AGAIN)  # Closing over bytes unread would reset the connection.
+        else:
+            self.transport.close()
 
     @property
     def _answered(self) -> bool:
@@ -194,6 +280,17 @@ class EdgeProtocol(HttpToolsProtocol):
             self._refuse(408, "request_timeout", "The request's head did not arrive in time.")
         else:
             self._arm()  # It follows another request whose answer is still under way.
+
+
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether the kernel holds bytes of the client that the loop has not read yet."""
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN | select.POLLRDHUP)
+    events = {event for _, event in waiting.poll(0)}
+    return events == {select.POLLIN}  # With any other flag the client has closed, too.
 
 
 _REASONS: Final = {

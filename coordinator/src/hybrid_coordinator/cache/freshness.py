@@ -7,6 +7,8 @@ from the cache. Remembered in this process only: what is unsent when the process
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from itertools import count
 
 from hybrid_coordinator.cache.store import CacheStore, Versions
 from hybrid_coordinator.settings import Collection
@@ -18,8 +20,14 @@ class Freshness:
     def __init__(self, store: CacheStore, collections: Iterable[Collection]) -> None:
         self._store = store
         self._collections = tuple(sorted(set(collections)))
-        self._changes = 0
+        self._changes = count(1)
         self._unsent: dict[Collection, int] = {}
+
+    def of(self, collections: Iterable[Collection]) -> Freshness:
+        """The same knowledge of what is unsent, for other collections."""
+        other = copy(self)
+        other._collections = tuple(sorted(set(collections)))
+        return other
 
     @property
     def known(self) -> bool:
@@ -32,8 +40,7 @@ class Freshness:
 
     async def changed(self, collection: Collection) -> None:
         """Give the collection a new version. Raises StoreUnavailable, and remembers it then."""
-        self._changes += 1
-        self._unsent[collection] = self._changes
+        self._unsent[collection] = next(self._changes)
         await self.catch_up()
 
     async def catch_up(self) -> None:

@@ -65,7 +65,7 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._ttl = ttl
         self._clock = clock
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # oldest first, and so by expiry
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # oldest first
         self._tables: dict[str, VectorTable] = {}
         self._links: OrderedDict[str, str] = OrderedDict()
         self._versions = dict.fromkeys(Collection, 0)
@@ -155,6 +155,11 @@ class MemoryStore:
 
     async def bump(self, collection: Collection) -> None:
         self._versions[collection] += 1
+
+    def rebound(self, max_entries: int, ttl: float) -> None:
+        self._max_entries = max_entries
+        self._ttl = ttl
+        self._trim()
 
     async def ready(self) -> Readiness:
         return Readiness(

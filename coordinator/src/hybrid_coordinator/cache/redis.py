@@ -182,6 +182,10 @@ class RedisStore:
         pipe.incr(key)
         await self._run("bump", pipe.execute)
 
+    def rebound(self, max_entries: int, ttl: float) -> None:
+        self._max_entries = max_entries
+        self._ttl_ms = max(1, int(ttl * 1000))
+
     async def ready(self) -> Readiness:
         try:
             info = await self._run("ready", lambda: self._redis.info("server"))
@@ -191,7 +195,9 @@ class RedisStore:
         version = info.get("redis_version", "of an unknown version")
         if vector_sets:
             return Readiness(True, f"Redis {version}, exact and semantic tier")
-        return Readiness(True, f"Redis {version} has no vector sets (8 has): exact tier only")
+        return Readiness(
+            True, f"Redis {version} has no vector sets (8 has): exact tier only", semantic=False
+        )
 
     async def aclose(self) -> None:
         await self._redis.aclose()

@@ -56,10 +56,14 @@ class Put(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """Whether the store serves, and a sentence about it for people."""
+    """Whether the store serves, and a sentence about it for people.
+
+    ``semantic``: whether it can compare vectors.
+    """
 
     ok: bool
     detail: str
+    semantic: bool = True
 
 
 class CacheStore(Protocol):
@@ -99,6 +103,9 @@ class CacheStore(Protocol):
 
     async def bump(self, collection: Collection) -> None:
         """Give a collection a version it never had."""
+
+    def rebound(self, max_entries: int, ttl: float) -> None:
+        """Other bounds from now on; what is kept keeps the time it was given."""
 
     async def ready(self) -> Readiness:
         """Whether the store serves now; never raises StoreUnavailable."""

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -83,6 +84,21 @@ class Cache:
         self._flights = Flights(on_wait=metrics.single_flight_waits.inc)
         self._links = AnswerLinks(store, metrics.cache_errors.labels("link").inc)
         self._called_wrong: OrderedDict[str, None] = OrderedDict()
+
+    def under(
+        self, settings: CacheSettings, guard: PairGuard, collections: Iterable[Collection]
+    ) -> Cache:
+        """This cache with other options, for requests from now on.
+
+        Entries, flights and what is unsent are shared; requests that look things up in this
+        object go on under its own options.
+        """
+        other = copy(self)
+        other._settings = settings
+        other._guard = guard
+        other._freshness = self._freshness.of(collections)
+        self._store.rebound(settings.max_entries, settings.ttl)
+        return other
 
     async def look_up_exact(self, request: ChatRequest) -> Lookup:
         """The answer to an equal request."""

@@ -36,14 +36,11 @@ class Connection:
     @classmethod
     def find(cls, settings: Settings, url: str | None, key_file: Path | None) -> Connection:
         """From the options given, else from the settings the server itself uses."""
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        if settings.host in ("0.0.0.0", "::"):
-            host = "127.0.0.1"
         key = None
         if key_file is not None:
             key = read_secret(str(key_file.absolute()), option="--key-file").splitlines()[0]
             key = key.partition(":")[2] or key
-        return cls(url=(url or f"http://{host}:{settings.port}").rstrip("/"), key=key)
+        return cls(url=(url or settings.local_url).rstrip("/"), key=key)
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -95,7 +95,7 @@ async def _ingest(
             job = Ingest(path, collection, sink, manifest)
         else:
             # Only here, since it loads the embedder.
-            from hybrid_coordinator.app import direct_sink
+            from hybrid_coordinator.stores import direct_sink
 
             job = Ingest(
                 path,

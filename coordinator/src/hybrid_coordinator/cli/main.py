@@ -2,12 +2,14 @@
 
 Nothing is decided here. Heavy imports happen inside the commands, so that
 ``--help`` and shell completion stay quick. Exit status: 0 done, 1 failed with
-a sentence on stderr, 2 wrong usage.
+a sentence on stderr, 2 wrong usage; ``health`` has those of monitoring plug-ins;
+``serve`` 75 where it may work later, 78 where the settings must be changed first.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybrid_coordinator import __version__
-from hybrid_coordinator.errors import HybridError
+from hybrid_coordinator.cli.health import PlugIn, check_and_show
+from hybrid_coordinator.errors import CollectionMismatch, HybridError, ResourceBusy, SettingsError
 
 if TYPE_CHECKING:
     from hybrid_coordinator.settings import Settings
@@ -54,13 +57,22 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def failing_plainly() -> Iterator[None]:
-    """Turn this package's errors into a sentence on stderr and exit status 1."""
+def failing_plainly(status: Callable[[HybridError], int] = lambda _: 1) -> Iterator[None]:
+    """Turn this package's errors into a sentence on stderr and an exit status."""
     try:
         yield
     except HybridError as error:
         typer.echo(error.message, err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status(error)) from None
+
+
+def service_status(error: HybridError) -> int:
+    """``serve``'s exit status, by sysexits.h: whether starting it again can help."""
+    if isinstance(error, ResourceBusy):
+        return os.EX_TEMPFAIL
+    if isinstance(error, SettingsError | CollectionMismatch):
+        return os.EX_CONFIG
+    return 1
 
 
 def settings_from(config: Path | None, **overrides: object) -> Settings:
@@ -84,11 +96,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the coordinator until SIGTERM or Ctrl-C."""
-    with failing_plainly():
-        settings = settings_from(config, host=host, port=port)
-        from hybrid_coordinator.app import serve as run
+    with failing_plainly(service_status):
+        from hybrid_coordinator.service import serve as run
 
-        run(settings)
+        run(lambda: settings_from(config, host=host, port=port))
 
 
 @app.command()
@@ -117,7 +128,7 @@ def init(config: Config = None, as_json: AsJson = False) -> None:
     """Create the five collections where they are missing; changes nothing that exists."""
     with failing_plainly():
         settings = settings_from(config)
-        from hybrid_coordinator.app import initialise
+        from hybrid_coordinator.stores import initialise
 
         report = initialise(settings)
         if as_json:
@@ -135,8 +146,8 @@ def reindex(config: Config = None, as_json: AsJson = False) -> None:
         from rich.console import Console
         from rich.progress import Progress
 
-        from hybrid_coordinator.app import embed_anew
         from hybrid_coordinator.settings import Collection
+        from hybrid_coordinator.stores import embed_anew
 
         with Progress(console=Console(stderr=True)) as bar:
             tasks = {c: bar.add_task(c.value, total=None, visible=False) for c in Collection}
@@ -186,6 +197,19 @@ def ingest(
             elsewhere=url is not None,
             as_json=as_json,
         )
+
+
+@app.command(cls=PlugIn)
+def health(
+    config: Config = None,
+    url: Url = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.5, help="Seconds it may take; default: health.timeout.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every part, one line each; exits as monitoring plug-ins do (1 warning, 2 critical)."""
+    raise typer.Exit(check_and_show(config, url, timeout, as_json=as_json))
 
 
 @app.command("check-config")

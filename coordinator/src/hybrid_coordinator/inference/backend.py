@@ -20,11 +20,13 @@ class Readiness:
 
     ``models`` are those it can be asked for, the best choice first; empty
     where it is not ready. ``detail`` is a sentence for the operator.
+    ``asleep``: all that is missing is that a model is brought into memory.
     """
 
     ready: bool
     models: tuple[ModelSettings, ...]
     detail: str
+    asleep: bool = False
 
 
 class Backend(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,17 +25,31 @@ from hybrid_coordinator.inference.transport import HttpTransport
 from hybrid_coordinator.settings import BackendKind, BackendSettings
 from hybrid_coordinator.wire.anthropic import API_VERSION
 
-_PROBES: Final[Mapping[BackendKind, Callable[[str, BackendSettings, HttpTransport], Probe]]] = {
+_MakeProbe = Callable[[str, BackendSettings, HttpTransport], Probe]
+
+_PROBES: Final[Mapping[BackendKind, _MakeProbe]] = {
     BackendKind.LEMONADE: LemonadeProbe,
     BackendKind.OLLAMA: OllamaProbe,
     BackendKind.OPENAI: OpenAIProbe,
 }
+_LOOKING_PROBES: Final[Mapping[BackendKind, _MakeProbe]] = {
+    **_PROBES,
+    BackendKind.LEMONADE: partial(LemonadeProbe, loads=False),
+    BackendKind.OLLAMA: partial(OllamaProbe, loads=False),
+}
 
 
 def build_backend(
-    name: str, settings: BackendSettings, api_key: str | None, state_directory: Path
+    name: str,
+    settings: BackendSettings,
+    api_key: str | None,
+    state_directory: Path,
+    *,
+    loads: bool = True,
 ) -> Backend:
     """A backend of the settings' kind, connected to nothing yet.
+
+    ``loads``: whether its probe has a model brought into memory where none is.
 
     Raises:
         SettingsError: an embedded backend without engine or model.
@@ -58,6 +73,7 @@ def build_backend(
     if api_key:
         headers["authorization"] = f"Bearer {api_key}"
     transport = HttpTransport(name, settings, settings.base_url, headers, secret=api_key)
+    probes = _PROBES if loads else _LOOKING_PROBES
     return OpenAICompatibleBackend(
-        name, settings, transport, _PROBES[settings.kind](name, settings, transport)
+        name, settings, transport, probes[settings.kind](name, settings, transport)
     )

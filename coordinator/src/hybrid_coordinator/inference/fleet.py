@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,27 +61,63 @@ class Fleet:
             backend.name: Member(backend, metrics, clock=clock, changed=self._announce)
             for backend in backends
         }
-        self._probes: list[asyncio.Task[None]] = []
+        self._owned = set(self._members)
+        self._probes: dict[str, asyncio.Task[None]] = {}
 
     # Readiness.
 
     async def start(self) -> None:
         """Probe every backend once, then keep probing in the background."""
-        if self._probes:
-            return
-        self._probes = [
-            asyncio.create_task(member.probe_forever(), name=f"probe {member.name}")
-            for member in self._members.values()
-        ]
+        for name, member in self._members.items():
+            if name in self._owned and name not in self._probes:
+                probing = asyncio.create_task(member.probe_forever(), name=f"probe {name}")
+                self._probes[name] = probing
         await self.wait_for(lambda statuses: all(status.probed for status in statuses))
 
     async def aclose(self) -> None:
-        """Stop probing and close every backend. May be called twice."""
-        probes, self._probes = self._probes, []
+        """Stop probing and close every backend that is still this fleet's. May be called twice."""
+        probes = [self._probes.pop(name) for name in list(self._probes)]
         for task in probes:
             task.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
-        await asyncio.gather(*(member.backend.aclose() for member in self._members.values()))
+        await asyncio.gather(*(self._members[name].backend.aclose() for name in self._owned))
+
+    # Other settings.
+
+    def successor(self, names: Iterable[str], fresh: Mapping[str, Backend]) -> Fleet:
+        """A fleet of the backends ``names``, in this order: ``fresh`` ones, else members of this.
+
+        Members go on with their slots, breakers and what is known of them.
+        ``start()`` the successor, then ``hand_over`` to it; one that is closed
+        before leaves this fleet as it was.
+        """
+        other = Fleet(
+            fresh.values(),
+            self._metrics,
+            clock=self._clock,
+            sleep=self._sleep,
+            uniform=self._uniform,
+        )
+        # A member announces to the fleet that made it: both wake the same waiters.
+        other._waiters = self._waiters
+        members = {**self._members, **other._members}
+        other._members = {name: members[name] for name in names}
+        return other
+
+    def hand_over(self, other: Fleet) -> None:
+        """Let the successor own what both have; what only this one has is probed no more.
+
+        Requests that this fleet has begun go on; ``aclose()`` it when the last has ended.
+        """
+        shared = {name for name in self._owned if other._members.get(name) is self._members[name]}
+        other._probes |= {name: self._probes.pop(name) for name in shared & self._probes.keys()}
+        other._owned |= shared
+        self._owned -= shared
+        for probing in self._probes.values():
+            probing.cancel()
+        for name in self._owned - other._members.keys():
+            self._metrics.backend_ready.remove(name)
+            self._metrics.breaker_open.remove(name)
 
     def statuses(self) -> tuple[BackendStatus, ...]:
         """Every backend as it is now, in the order of the settings."""

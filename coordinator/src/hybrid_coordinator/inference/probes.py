@@ -2,7 +2,8 @@
 
 Probes fetch small documents only. None sends a prompt, and none costs money.
 A server whose model is not in memory is not ready (lesson 9); where the
-server can load it, the probe asks for that in the background and says so.
+server can load it, the probe asks for that in the background and says so,
+unless it was made only to look (``loads=False``).
 """
 
 from __future__ import annotations
@@ -38,9 +39,12 @@ class Probe(Protocol):
 
 
 class Loader:
-    """Asks a server to load a model, one at a time, without making the probe wait."""
+    """Asks a server to load a model, one at a time, without making the probe wait.
 
-    def __init__(self, load: Callable[[str], Awaitable[object]]) -> None:
+    Without ``load`` it asks for nothing and says what it would have asked for.
+    """
+
+    def __init__(self, load: Callable[[str], Awaitable[object]] | None) -> None:
         self._load = load
         self._task: asyncio.Task[None] | None = None
         self._model = ""
@@ -48,11 +52,13 @@ class Loader:
 
     def ask(self, model: str) -> str:
         """Start loading ``model`` unless something is loading; says what is going on."""
+        if self._load is None:
+            return f"{model} is there, but not in memory"
         if self._task is not None and not self._task.done():
             return f"loading {self._model}"
         failure, self._failure = self._failure, ""
         self._model = model
-        self._task = asyncio.create_task(self._run(model))
+        self._task = asyncio.create_task(self._run(self._load, model))
         return f"loading {model}" + (f" again, it failed: {failure}" if failure else "")
 
     async def aclose(self) -> None:
@@ -61,9 +67,9 @@ class Loader:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self, model: str) -> None:
+    async def _run(self, load: Callable[[str], Awaitable[object]], model: str) -> None:
         try:
-            await self._load(model)
+            await load(model)
         except BackendError as error:
             self._failure = error.message
             _log.warning("loading %s failed: %s", model, error.message)
@@ -117,11 +123,18 @@ class AnthropicProbe:
 class LemonadeProbe:
     """``/live``, then ``/v1/health`` with a model in memory; asks ``/api/v1/load`` for one else."""
 
-    def __init__(self, name: str, settings: BackendSettings, transport: HttpTransport) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: BackendSettings,
+        transport: HttpTransport,
+        *,
+        loads: bool = True,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._transport = transport
-        self._loader = Loader(self._load)
+        self._loader = Loader(self._load if loads else None)
 
     async def __call__(self) -> Readiness:
         await fetch(self._transport, self._name, "/live")
@@ -143,6 +156,7 @@ class LemonadeProbe:
                     False,
                     (),
                     f"no model is loaded: load one, or name it in backends.{self._name}.models",
+                    asleep=bool(listed),
                 )
             return Readiness(True, models, f"loaded: {', '.join(sorted(loaded))}")
         present = tuple(model for model in wanted if model.name in listed or model.name in loaded)
@@ -150,7 +164,7 @@ class LemonadeProbe:
             return offers(wanted, (), list(listed))
         ready = tuple(model for model in present if model.name in loaded)
         if not ready:
-            return Readiness(False, (), self._loader.ask(present[0].name))
+            return Readiness(False, (), self._loader.ask(present[0].name), asleep=True)
         # The others are there too: Lemonade loads them when they are asked for.
         others = tuple(model for model in present if model not in ready)
         return offers(wanted, ready + others, list(listed))
@@ -171,12 +185,19 @@ class OllamaProbe:
     was away: keeping it loaded for ever is not ours to decide.
     """
 
-    def __init__(self, name: str, settings: BackendSettings, transport: HttpTransport) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: BackendSettings,
+        transport: HttpTransport,
+        *,
+        loads: bool = True,
+    ) -> None:
         self._name = name
         self._settings = settings
         self._transport = transport
         self._proven: set[str] = set()
-        self._loader = Loader(self._load)
+        self._loader = Loader(self._load if loads else None)
 
     async def __call__(self) -> Readiness:
         try:
@@ -197,6 +218,7 @@ class OllamaProbe:
                 False,
                 (),
                 f"no model is loaded: name one in backends.{self._name}.models, or `ollama run` it",
+                asleep=bool(installed),
             )
         present = tuple(model for model in wanted if _tagged(model.name) in installed)
         if not present:
@@ -206,7 +228,7 @@ class OllamaProbe:
             )
         ready = tuple(model for model in present if _tagged(model.name) in self._proven)
         if not ready:
-            return Readiness(False, (), self._loader.ask(present[0].name))
+            return Readiness(False, (), self._loader.ask(present[0].name), asleep=True)
         others = tuple(model for model in present if model not in ready)
         return offers(wanted, ready + others, installed)
 

@@ -32,6 +32,13 @@ _GRAMMARS: dict[str, tuple[str, str, str]] = {
     "lua": ("lua", "tree_sitter_lua", "language"),
     "kt": ("kotlin", "tree_sitter_kotlin", "language"),
 }
+# Where one package has several grammars on PyPI, nixpkgs has one for each, its function always
+# called "language": function → that package.
+_ALONE = {
+    "language_typescript": "tree_sitter_typescript",
+    "language_tsx": "tree_sitter_tsx",
+    "language_php": "tree_sitter_php",
+}
 _BY_LINES = {
     **dict.fromkeys(("txt", "rst", "adoc", "org"), "text"),
     **dict.fromkeys(("yml", "yaml"), "yaml"),
@@ -77,11 +84,19 @@ def parser_for(extension: str) -> Parser | None:
     if extension not in _GRAMMARS:
         return None
     _, module, function = _GRAMMARS[extension]
+    language = _language(module, function)
+    if language is None and function in _ALONE:
+        language = _language(_ALONE[function], "language")
+    return None if language is None else Parser(language)
+
+
+def _language(module: str, function: str) -> Language | None:
     try:
         grammar = importlib.import_module(module)
     except ImportError:
         return None
-    return Parser(Language(getattr(grammar, function)()))
+    get = getattr(grammar, function, None)
+    return None if get is None else Language(get())
 
 
 def framework_of(text: str) -> str:

@@ -1,12 +1,13 @@
-"""Log lines as events with fields: to the journal where there is one, else JSON lines on stderr.
+"""Log lines as events with fields: to the journal where there is one, else to stderr.
 
 A line is an event with a stable message and fields passed by ``extra=``; it
-never holds a prompt, an answer or a key.
+never holds a prompt, an answer or a key. On stderr a person at a terminal
+reads text, a file or pipe gets JSON lines, and the journal, where its own
+socket cannot be reached, text with systemd's priority before each line.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import orjson
 
 from hybrid_coordinator.settings import LogLevel
+from hybrid_coordinator.telemetry.journal import JournalHandler, in_journal, priority_of
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -53,40 +55,47 @@ class Plain(logging.Formatter):
         return text
 
 
+class Prefixed(Plain):
+    """For systemd's stream: text with ``<priority>`` before each line (sd-daemon(3))."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{priority_of(record.levelno)}>"
+        return "\n".join(prefix + line for line in super().format(record).split("\n"))
+
+
 def configure_logging(level: LogLevel) -> None:
     """Send this process's records to the journal, or to stderr in the form that suits it."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
     root.addHandler(_handler())
-    root.setLevel(level.value.upper())
+    set_level(level)
     for noisy in ("httpx", "httpcore", "aiohttp.access", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def set_level(level: LogLevel) -> None:
+    """Log from this level on."""
+    logging.getLogger().setLevel(level.value.upper())
+
+
 def _handler() -> logging.Handler:
-    if os.environ.get("JOURNAL_STREAM"):
-        try:
-            journal = importlib.import_module("systemd.journal")
-        except ImportError:  # systemd-python is optional; JSON lines reach the journal as text
-            pass
-        else:
-            return _JournalFields(journal.JournalHandler(SYSLOG_IDENTIFIER="hybrid-coordinator"))
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Plain() if sys.stderr.isatty() else JsonLines())
+    if in_journal(os.environ, sys.stderr.fileno()):
+        handler.setFormatter(Prefixed())
+        try:
+            return JournalHandler(fields_of, spare=handler)
+        except OSError as error:  # A sandbox may hide the socket; the stream is always there.
+            handler.handle(
+                logging.makeLogRecord(
+                    {
+                        "name": __name__,
+                        "levelno": logging.WARNING,
+                        "levelname": "WARNING",
+                        "msg": f"log lines have no fields, the journal cannot be reached: {error}",
+                    }
+                )
+            )
+    else:
+        handler.setFormatter(Plain() if sys.stderr.isatty() else JsonLines())
     return handler
-
-
-class _JournalFields(logging.Handler):
-    """Hands records to systemd's handler with their fields in the journal's upper case."""
-
-    def __init__(self, journal: logging.Handler) -> None:
-        super().__init__()
-        self._journal = journal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        copy = logging.makeLogRecord(vars(record))
-        for name, value in fields_of(record).items():
-            delattr(copy, name)
-            setattr(copy, f"HYBRID_{name.upper()}", value)
-        self._journal.emit(copy)

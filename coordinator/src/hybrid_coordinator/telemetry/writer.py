@@ -61,6 +61,11 @@ class TelemetryWriter:
             self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
             self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the writing thread runs, or none is wanted."""
+        return self._thread is None or self._thread.is_alive()
+
     def record(self, event: Event) -> None:
         """Queue one event; never blocks and never raises."""
         if self._thread is None:
@@ -96,11 +101,12 @@ class TelemetryWriter:
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            closing = self._closing
             # Others come with the first: one write for all of them.
             self._hurry.wait(_GATHER_SECONDS)
             self._wake.clear()
             self._hurry.clear()
+            # Only now: what was set before the clearing is seen here, what is set after it wakes.
+            closing = self._closing
             self._drain()
             if closing:
                 break

@@ -17,6 +17,9 @@ from hybrid_coordinator.wire.faults import ProtocolError
 MAX_DEPTH: Final = 200
 """Nesting that is never exceeded, whatever is allowed: ``orjson`` writes 254 levels at most."""
 
+_DEPTH_ERRORS: Final = ("depth limit", "array and object recursion depth")
+"""How ``orjson`` begins to say that a text is nested too deep: since 3.12, and before."""
+
 
 def parse_object(body: bytes, max_depth: int) -> Json:
     """The JSON object in a request body.
@@ -31,7 +34,7 @@ def parse_object(body: bytes, max_depth: int) -> Json:
     try:
         value = orjson.loads(body)  # It has a limit of its own, 1024 levels.
     except orjson.JSONDecodeError as error:
-        if error.msg.startswith("depth limit"):
+        if error.msg.startswith(_DEPTH_ERRORS):
             raise InvalidRequest(_too_deep(limit)) from None
         raise InvalidRequest(_why(body, error)) from None
     if not isinstance(value, dict):
