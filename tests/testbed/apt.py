@@ -87,6 +87,21 @@ def unpack(suite: str, packages: list[str], into: Path, work: Path) -> None:
         run(["dpkg-deb", "--extract", str(archive), str(into)], log=f"{log}-files")
 
 
+def download(suite: str, package: str, work: Path) -> Path:
+    """The archive of one package of `suite`, without what it depends on, in the new folder `work`.
+
+    `work` also holds apt's own files; the caller removes it.
+    """
+    log = f"download-{package}"
+    work.mkdir(parents=True)
+    status = work / "status"
+    status.touch()
+    options = _own_apt(suite, work, status)
+    run(["apt-get", *options, "-q", "update"], log=f"{log}-update")
+    run(["apt-get", *options, "-q", "download", package], log=log, cwd=work)
+    return next(work.glob("*.deb"))
+
+
 def install_in_root(suite: str, packages: list[str], root: Path) -> None:
     """Install `packages` of `suite` with their scripts into the root folder `root`."""
     work = root / "var" / "cache" / "testbed-apt"

@@ -46,11 +46,11 @@ def build_once(name: str, recipe: str, build: Callable[[Path], None]) -> Path:
     given an empty folder to fill. Raises PartUnavailable when the build fails.
     """
     target = cache_dir() / name
-    if _recipe_of(target) == recipe:
+    if recipe_of(target) == recipe:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with lock(name):
-        if _recipe_of(target) == recipe:  # another run built it while this one waited
+        if recipe_of(target) == recipe:  # another run built it while this one waited
             return target
         for leftover in target.parent.glob(f".{target.name}.*.tmp"):
             remove_tree(leftover)
@@ -159,7 +159,8 @@ def lock(name: str) -> Iterator[None]:
         yield
 
 
-def _recipe_of(target: Path) -> str | None:
+def recipe_of(target: Path) -> str | None:
+    """The recipe that a cached folder was built by; None where there is no such folder."""
     try:
         return (target / _RECIPE_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.testbed import model, ollama, roots
+from tests.testbed import go_build, guest, guest_images, model, ollama, qdrant, roots
 from tests.testbed.apt import ensure_command
 from tests.testbed.cache import PartUnavailable
 
@@ -23,11 +23,22 @@ def _lemonade() -> Path:
     return roots.sid()
 
 
+def _systemd() -> Path:
+    """What tests/systemd boots, as a container and as a virtual machine."""
+    guest.prepare()
+    ollama_parts = (go_build.ollama_binary().parent, ollama.model_store())
+    guest_images.prepare((guest.python(), model.model_folder(), *ollama_parts))
+    return guest.root()
+
+
 PARTS: Mapping[str, Callable[[], Path]] = {
     "redis8": roots.trixie,
     "redis7": roots.bookworm_redis,
+    "qdrant": qdrant.program,
     "lemonade": _lemonade,
     "ollama": ollama.model_store,
+    "nix": roots.trixie,
+    "systemd": _systemd,
 }
 
 

@@ -86,13 +86,13 @@ def _root(suite: str, packages: tuple[str, ...]) -> Path:
         # Not by debootstrap's --include: it does not honour pre-dependencies (lemonade-server's
         # on systemd-sysusers) nor nix-bin's order of configuration.
         install_in_root(suite, list(packages), root)
-        _forget_archives(root)
+        forget_archives(root)
 
     recipe = f"{_RECIPE_VERSION} {suite} minbase {' '.join(packages)}"
     return build_once(f"roots/{suite}", recipe, build)
 
 
-def _forget_archives(root: Path) -> None:
+def forget_archives(root: Path) -> None:
     """Drop downloaded packages and lists: nothing is installed into a finished root."""
     for folder in ("var/cache/apt/archives", "var/lib/apt/lists", "var/cache/testbed-apt"):
         remove_tree(root / folder)

@@ -1,0 +1,1 @@
+"""The named tests, by what they look at; ``tests.nixos.registry`` collects them from here."""

@@ -1,0 +1,5 @@
+# The machine of `minimal`, whose state directory was written by an earlier version: the test puts a
+# committed copy of that state in place and looks for what was stored in it.
+{
+  imports = [ ./minimal.nix ];
+}

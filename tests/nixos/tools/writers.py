@@ -1,0 +1,149 @@
+"""Clients that store knowledge and ask, while somebody kills the service under them; then a check.
+
+``write``: ``--writers`` clients store one item after the other, each with a category of its own,
+and write down those that were acknowledged, before they go on; ``--askers`` others search and ask
+questions. A connection that fails is counted and tried again with the next item, until ``--until``
+exists. ``check``: each acknowledged item is searched by its category and compared with what was
+sent. Both end with a report as JSON. Standard library alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from tests.nixos.tools.ask import key_of
+    from tests.nixos.tools.wire import Cut, Target, exchange
+else:  # Inside the machine these are files beside this one, and no package.
+    from ask import key_of
+    from wire import Cut, Target, exchange
+
+COLLECTION = "best-practices"
+AGAIN = 0.1
+"""Seconds after a failure until the next try."""
+
+
+def item(run: str, number: int) -> dict[str, str]:
+    """What is stored as number so and so: a reader can tell it from every other."""
+    return {
+        "title": f"Practice {number} of {run}",
+        "category": f"{run}-{number}",
+        "description": f"In case {number} of {run}, do step {number * 7} before {number * 11}.",
+    }
+
+
+class Writers:
+    """The clients of one run, which share the numbers of the items."""
+
+    def __init__(self, target: Target, given: argparse.Namespace, acknowledged: TextIO) -> None:
+        self._target = target
+        self._given = given
+        self._acknowledged = acknowledged
+        self._next = 0
+        self._counts: Counter[str] = Counter()
+
+    async def run(self) -> dict[str, int]:
+        """All clients until they are told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._given.writers):
+                group.create_task(self._repeat("store", self._store))
+            for number in range(self._given.askers):
+                ask = self._question if number % 2 else self._search
+                group.create_task(self._repeat("ask", ask))
+        return dict(self._counts)
+
+    async def _repeat(self, what: str, one: Any) -> None:
+        while not self._given.until.exists():
+            self._next += 1
+            try:
+                async with asyncio.timeout(self._given.patience):
+                    status = await one(self._next)
+            except (OSError, Cut, TimeoutError) as error:
+                self._counts[f"{what}: {type(error).__name__}"] += 1
+                await asyncio.sleep(AGAIN)
+            else:
+                self._counts[f"{what}: {status}"] += 1
+                if status != 200:
+                    await asyncio.sleep(AGAIN)
+
+    async def _store(self, number: int) -> int:
+        body = {"items": [{"payload": item(self._given.run, number)}]}
+        request = self._target.request("POST", f"/v1/knowledge/{COLLECTION}", body)
+        status, content = await exchange(self._target, request)
+        if status == 200:
+            id_ = json.loads(content)["ids"][0]
+            self._acknowledged.write(f"{number} {id_}\n")
+            self._acknowledged.flush()
+        return status
+
+    async def _search(self, number: int) -> int:
+        body = {"query": f"What do I do in case {number}?", "limit": 3}
+        status, _ = await exchange(self._target, self._target.request("POST", "/v1/search", body))
+        return status
+
+    async def _question(self, number: int) -> int:
+        content = f"How is case {number} done?"
+        body = {
+            "model": "auto",
+            "max_tokens": 4,
+            "messages": [{"role": "user", "content": content}],
+        }
+        request = self._target.request("POST", "/v1/chat/completions", body)
+        status, _ = await exchange(self._target, request)
+        return status
+
+
+async def check(target: Target, run: str, file: Path) -> dict[str, Any]:
+    """How many of the acknowledged items are there, and which are not or are not as they were."""
+    wrong = []
+    lines = file.read_text(encoding="utf-8").split("\n")[:-1]
+    for line in lines:
+        number, id_ = line.split()
+        wanted = item(run, int(number))
+        body = {
+            "query": wanted["description"],
+            "collections": [COLLECTION],
+            "filters": {"category": wanted["category"]},
+            "limit": 5,
+        }
+        status, content = await exchange(target, target.request("POST", "/v1/search", body))
+        hits = json.loads(content).get("hits", []) if status == 200 else []
+        found = [hit for hit in hits if hit["id"] == id_]
+        if len(found) != 1 or any(found[0]["payload"].get(k) != v for k, v in wanted.items()):
+            wrong.append({"item": wanted, "id": id_, "status": status, "found": hits})
+    return {"acknowledged": len(lines), "missing": len(wrong), "examples": wrong[:3]}
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; 0 whatever was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["write", "check"])
+    parser.add_argument("--address", required=True, help="host:port")
+    parser.add_argument("--key-file", type=Path)
+    parser.add_argument("--caller")
+    parser.add_argument("--run", default="kill", help="a word that is in every item")
+    parser.add_argument("--acknowledged", type=Path, required=True, help="file of number and id")
+    parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--askers", type=int, default=4)
+    parser.add_argument("--patience", type=float, default=60.0)
+    parser.add_argument("--until", type=Path, help="a file that ends the run once it exists")
+    given = parser.parse_args(arguments)
+    key = key_of(given.key_file, given.caller) if given.key_file else None
+    target = Target(given.address, key)
+    if given.what == "check":
+        report = asyncio.run(check(target, given.run, given.acknowledged))
+    else:
+        with given.acknowledged.open("w", encoding="utf-8") as acknowledged:
+            report = asyncio.run(Writers(target, given, acknowledged).run())
+    print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
