@@ -8,7 +8,7 @@ SETUP  := PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
 SOURCES := coordinator/src/hybrid_coordinator tests coordinator/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports unit integration testbed bench lock schema clean
+.PHONY: help run test lint types imports unit integration nix systemd testbed bench lock render schema clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ unit: $(VENV)/.test ## unit tests only
 integration: testbed ## integration tests only
 	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
 
+nix: $(VENV)/.test ## the modules: parsed, evaluated (with NIXPKGS_LIB), compared with what is rendered
+	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/nix
+
+systemd: testbed ## the rendered units on a real systemd: exposure, then every named test
+	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q -rA tests/systemd
+
 testbed: $(VENV)/.test ## the real Redis, Lemonade and the like, in the user's cache folder
 	@$(BIN)/python -m tests.testbed setup
 
@@ -43,6 +49,9 @@ bench: $(VENV)/.test ## the table of figures in README
 
 schema: $(VENV)/.run ## settings.schema.json from the settings models
 	@$(BIN)/hybrid-coordinator check-config --schema > coordinator/settings.schema.json
+
+render: $(VENV)/.test ## units of the scenarios and docs/options.md (needs NIXPKGS_LIB)
+	@$(BIN)/python -m tests.nix.render
 
 lock: $(VENV)/.test ## pin every dependency with its hashes
 	@BIN="$(BIN)" sh requirements/lock.sh

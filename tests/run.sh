@@ -1,6 +1,6 @@
 #!/bin/sh
-# Everything `make test` checks, in order of how soon it can fail. The real parts
-# (Redis, Lemonade, …) are fetched in the background while the quick checks run.
+# Everything `make test` checks, in order of how soon it can fail. The real parts (Redis,
+# Lemonade, the systemd guest, …) are fetched in the background while the quick checks run.
 set -eu
 BIN=${BIN:-.venv/bin}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -63,6 +63,12 @@ if ! wait "$testbed"; then
 fi
 testbed=
 tail -n 5 "$log"
+
+say "Nix: every file parses, what is rendered is of these modules"
+pytest -c coordinator/pyproject.toml --rootdir . -q tests/nix
+
+say "systemd: exposure, then every named test on a real systemd"
+pytest -c coordinator/pyproject.toml --rootdir . -q -s tests/systemd
 
 say "integration tests, against the real parts"
 pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
