@@ -34,8 +34,8 @@ in
       example = [ "notify-me@%n.service" ];
       description = ''
         Units to start each time the coordinator, Lemonade or a job fails; `%n` in a name becomes the
-        name of that unit. The servers are started again in any case. The health check fails once
-        questions cannot be answered.
+        name of that unit. The servers are started again in any case. The health check fails as long
+        as a part is not well.
       '';
     };
   };

@@ -110,6 +110,12 @@ in
             RestartSec = lib.mkDefault 2;
           };
         };
+
+        # A part of the stack too: the health check names it where a download failed.
+        systemd.services.ollama-model-loader = lib.mkIf (cfg.models != [ ]) {
+          wantedBy = [ "hybrid-ai.target" ];
+          partOf = [ "hybrid-ai.target" ];
+        };
       })
     ]
   );

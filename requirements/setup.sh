@@ -37,7 +37,7 @@ fi
 for name in "$@"; do
     say "installing requirements/$name.txt ($(grep -c '==' "requirements/$name.txt") packages)"
     "$VENV/bin/pip" install --disable-pip-version-check \
-        --no-deps --require-hashes --only-binary :all: --no-binary sdnotify \
+        --no-deps --require-hashes --only-binary :all: \
         -r "requirements/$name.txt"
 done
 say "installing the coordinator from this folder"

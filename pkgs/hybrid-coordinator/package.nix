@@ -80,7 +80,6 @@ let
       python3Packages.qdrant-client
       python3Packages.redis
       python3Packages.rich
-      python3Packages.sdnotify
       python3Packages.starlette
       python3Packages.tenacity
       python3Packages.tokenizers

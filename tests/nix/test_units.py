@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from hybrid_coordinator.cli.main import SYSTEM_FILE
 from tests.nix.units import Node, Unit, nodes
 
 ALL = nodes()
@@ -39,6 +40,12 @@ def test_the_coordinator_says_when_it_is_ready_and_is_watched(node: Node) -> Non
     assert service.value("Service", "NotifyAccess") == "main"
     assert service.value("Service", "WatchdogSec") == "30"
     assert service.value("Service", "Restart") == "always"
+
+
+@every_machine
+def test_the_settings_are_where_the_commands_look_for_them(node: Node) -> None:
+    command = node.coordinator.value("Service", "ExecStart") or ""
+    assert command.endswith(f" --config {SYSTEM_FILE}")
 
 
 @every_machine
@@ -145,7 +152,7 @@ def test_a_failure_of_a_part_of_ours_calls_the_hook() -> None:
     [full] = [node for node in OURS if node.name == "full/machine"]
     ours = [full.coordinator, full.units["lemonade-server.service"], *_jobs(full)]
     for unit in ours:
-        assert unit.units("OnFailure") == {"failure-hook.service"}, unit.name
+        assert unit.units("OnFailure") == {"failure-hook@%n.service"}, unit.name
 
 
 @every_node

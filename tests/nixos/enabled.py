@@ -39,7 +39,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
     ),
     "remote-stores": ("boots", "remote-stores"),
     "two-coordinators": ("boots", "two-coordinators"),
-    "upgrade": ("upgrade",),
+    "upgrade": ("boots", "upgrade"),
 }
 """Scenario to the names of its tests."""
 

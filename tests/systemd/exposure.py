@@ -28,7 +28,7 @@ NOT_OURS = (
     "prometheus.service",
     "redis-stores.service",
     "fake-remote.service",
-    "failure-hook.service",
+    "failure-hook@.service",
     "test-*.service",
 )
 

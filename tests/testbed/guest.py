@@ -99,13 +99,8 @@ def python() -> Path:
         pip = [
             *("python3", "-m", "venv", PYTHON, "&&", f"{PYTHON}/bin/pip", "install"),
             *("--quiet", "--disable-pip-version-check", "--no-deps"),
-            *("--require-hashes", "--only-binary", ":all:", "--no-binary", "sdnotify"),
-            *(
-                "--cache-dir",
-                "/mnt/cache",
-                "--requirement",
-                "/mnt/run.txt",
-            ),
+            *("--require-hashes", "--only-binary", ":all:"),
+            *("--cache-dir", "/mnt/cache", "--requirement", "/mnt/run.txt"),
         ]
         _in_guest(base, folder, PYTHON, " ".join(pip), log="guest-python")
         site = next(folder.glob("lib/python3.*/site-packages"))

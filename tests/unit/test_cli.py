@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hybrid_coordinator import __version__
-from hybrid_coordinator.cli.main import app
+from hybrid_coordinator.cli.main import app, of_this_machine
 
 runner = CliRunner()
 
@@ -94,3 +95,14 @@ def test_every_command_has_help_and_completion_is_offered() -> None:
         assert command in listed
         assert runner.invoke(app, [command, "--help"]).exit_code == 0
     assert "--install-completion" in listed
+
+
+def test_a_command_about_the_service_takes_the_settings_of_the_machines_service(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(json.dumps({**json.loads(config.read_text()), "port": 18_092}))
+    monkeypatch.setattr(sys.modules[of_this_machine.__module__], "SYSTEM_FILE", config)
+    assert "18092" in runner.invoke(app, ["ask", "Who is there?"]).output
+    own = config.with_name("own.json")
+    own.write_text(json.dumps({"port": 18_093}))
+    assert "18093" in runner.invoke(app, ["ask", "Who is there?", "--config", str(own)]).output

@@ -183,7 +183,7 @@ let
     let
       job =
         key: suffix: text: wrap:
-        lib.mkIf (text != "") { ${key} = wrap "${scriptFile "${name}-${suffix}" text}"; };
+        lib.mkIf (text != "") { ${key} = wrap "${scriptFile "${lib.replaceStrings [ "@" ] [ "-" ] name}-${suffix}" text}"; };
     in
     {
       imports = [ (common "service") ];

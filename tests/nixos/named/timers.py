@@ -78,6 +78,8 @@ def _a_failed_job_calls_for_help(machine: Machine) -> None:
                 timeout=30,
             )
             assert not journal.failed_units().get(hook), f"{hook} itself failed"
+            said = journal.text(hook)
+            assert f"failed: {HEALTH}" in said, f"{hook} was not told which unit failed"
     finally:
         machine.succeed(f"systemctl start {backends}", f"systemctl reset-failed {HEALTH}")
     Coordinator(machine).wait_until_ready()

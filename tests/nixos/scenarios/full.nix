@@ -23,7 +23,7 @@ in
 
   services.hybrid-ai = {
     enable = true;
-    onFailure = [ "failure-hook.service" ];
+    onFailure = [ "failure-hook@%n.service" ];
 
     coordinator = {
       apiKeysFile = "/run/test-secrets/api-keys";
@@ -88,11 +88,12 @@ in
   };
 
   systemd.services = {
-    failure-hook = {
-      description = "What the tests look for when a unit has failed";
+    "failure-hook@" = {
+      description = "What the tests look for when %i has failed";
       script = ''
-        echo "failed: $MONITOR_UNIT"
+        echo "failed: $1"
       '';
+      scriptArgs = "%i";
       serviceConfig.Type = "oneshot";
     };
 

@@ -33,10 +33,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+SYSTEM_FILE = Path("/etc/hybrid-ai/settings.json")
+"""Where the NixOS module puts the settings of the machine's service."""
+
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config", "-c", envvar="HYBRID_AI_CONFIG", help="Settings file (JSON).", dir_okay=False
+    ),
+]
+ServiceConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="HYBRID_AI_CONFIG",
+        help=f"Settings file (JSON); default: {SYSTEM_FILE} where there is one.",
+        dir_okay=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -89,6 +102,11 @@ def settings_from(config: Path | None, **overrides: object) -> Settings:
     return validate_settings({**settings.model_dump(mode="json"), **changed})
 
 
+def of_this_machine(config: Path | None) -> Path | None:
+    """The settings file of a command about a coordinator: the one named, else the service's."""
+    return SYSTEM_FILE if config is None and SYSTEM_FILE.is_file() else config
+
+
 @app.command()
 def serve(
     config: Config = None,
@@ -108,7 +126,7 @@ def ask(
     model: Annotated[
         str, typer.Option(help="A model's name; auto lets the router decide.")
     ] = "auto",
-    config: Config = None,
+    config: ServiceConfig = None,
     url: Url = None,
     key_file: KeyFile = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not answer from the cache.")] = False,
@@ -119,7 +137,7 @@ def ask(
         from hybrid_coordinator.cli.client import Connection, ask_and_print
 
         text = sys.stdin.read() if question == "-" else question
-        connection = Connection.find(settings_from(config), url, key_file)
+        connection = Connection.find(settings_from(of_this_machine(config)), url, key_file)
         ask_and_print(connection, text, model, fresh=fresh, as_json=as_json)
 
 
@@ -127,7 +145,7 @@ def ask(
 def init(config: Config = None, as_json: AsJson = False) -> None:
     """Create the five collections where they are missing; changes nothing that exists."""
     with failing_plainly():
-        settings = settings_from(config)
+        settings = settings_from(of_this_machine(config))
         from hybrid_coordinator.stores import initialise
 
         report = initialise(settings)
@@ -142,7 +160,7 @@ def init(config: Config = None, as_json: AsJson = False) -> None:
 def reindex(config: Config = None, as_json: AsJson = False) -> None:
     """Embed the stored knowledge anew after the embedder was changed; stop the service first."""
     with failing_plainly():
-        settings = settings_from(config)
+        settings = settings_from(of_this_machine(config))
         from rich.console import Console
         from rich.progress import Progress
 
@@ -170,7 +188,7 @@ def ingest(
     collection: Annotated[
         str, typer.Option(help="codebase-context or best-practices.")
     ] = "codebase-context",
-    config: Config = None,
+    config: ServiceConfig = None,
     url: Url = None,
     key_file: KeyFile = None,
     as_json: AsJson = False,
@@ -182,7 +200,7 @@ def ingest(
         from hybrid_coordinator.errors import InvalidRequest
         from hybrid_coordinator.settings import Collection
 
-        settings = settings_from(config)
+        settings = settings_from(of_this_machine(config))
         connection = Connection.find(settings, url, key_file)
         if collection not in set(Collection):
             raise InvalidRequest(
@@ -201,7 +219,7 @@ def ingest(
 
 @app.command(cls=PlugIn)
 def health(
-    config: Config = None,
+    config: ServiceConfig = None,
     url: Url = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.5, help="Seconds it may take; default: health.timeout.")
@@ -209,7 +227,7 @@ def health(
     as_json: AsJson = False,
 ) -> None:
     """Check every part, one line each; exits as monitoring plug-ins do (1 warning, 2 critical)."""
-    raise typer.Exit(check_and_show(config, url, timeout, as_json=as_json))
+    raise typer.Exit(check_and_show(of_this_machine(config), url, timeout, as_json=as_json))
 
 
 @app.command("check-config")

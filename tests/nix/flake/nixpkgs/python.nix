@@ -88,7 +88,6 @@ let
     "qdrant-client"
     "redis"
     "rich"
-    "sdnotify"
     "starlette"
     "tenacity"
     "tokenizers"
