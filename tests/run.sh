@@ -9,19 +9,16 @@ PATH="$root/$BIN:$PATH"
 export PATH HF_HUB_OFFLINE=1
 sources="coordinator/src/hybrid_coordinator coordinator/scripts tests"
 log=$(mktemp)
-machine_log=$(mktemp)
 testbed=
-machine=
 
 say() { printf '\n[test] %s\n' "$*"; }
 
 finish() {
     status=$?
-    for process in $testbed $machine; do
-        kill "$process" 2>/dev/null || continue
-        wait "$process" 2>/dev/null || true
-    done
-    rm -f "$log" "$machine_log"
+    if [ -n "$testbed" ] && kill "$testbed" 2>/dev/null; then
+        wait "$testbed" 2>/dev/null || true
+    fi
+    rm -f "$log"
     exit "$status"
 }
 trap finish EXIT
@@ -66,27 +63,11 @@ fi
 testbed=
 tail -n 5 "$log"
 
-say "virtual machine: its named tests run in the background (software emulation is slow)"
-pytest -c coordinator/pyproject.toml --rootdir . -v -s tests/systemd/test_named_qemu.py \
-    >"$machine_log" 2>&1 &
-machine=$!
-
 say "Nix: every file parses, what is rendered is of these modules"
 pytest -c coordinator/pyproject.toml --rootdir . -q tests/nix
 
 say "integration tests, against the real parts"
 pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
 
-say "systemd: exposure, then every named test on a real systemd"
-pytest -c coordinator/pyproject.toml --rootdir . -v -s tests/systemd \
-    --ignore tests/systemd/test_named_qemu.py
-
-say "virtual machine: waiting for its named tests"
-if ! wait "$machine"; then
-    machine=
-    cat "$machine_log"
-    echo "a named test failed in the virtual machine; see above" >&2
-    exit 1
-fi
-machine=
-grep -F '[named]' "$machine_log"
+say "systemd: exposure, then every named test on a real systemd, in containers and a virtual machine"
+pytest -c coordinator/pyproject.toml --rootdir . -v -s tests/systemd

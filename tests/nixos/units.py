@@ -18,6 +18,7 @@ __all__ = [
     "SOCKET",
     "TARGET",
     "has_unit",
+    "is_emulated",
     "list_timers",
     "main_pid",
     "monotonic",
@@ -62,6 +63,11 @@ def wanted_units(machine: Machine) -> list[str]:
     found = properties(machine, TARGET, "Wants", "Requires")
     units = sorted({*found["Wants"].split(), *found["Requires"].split()})
     return [unit for unit in units if not unit.endswith((".slice", ".mount"))]
+
+
+def is_emulated(machine: Machine) -> bool:
+    """Whether the processor is emulated by software, where everything takes many times as long."""
+    return machine.execute("systemd-detect-virt")[1].strip() == "qemu"
 
 
 def has_unit(machine: Machine, unit: str) -> bool:

@@ -13,7 +13,14 @@ from tests.nixos.coordinator import Coordinator
 from tests.nixos.journal import Journal
 from tests.nixos.machine import Machine, Machines
 from tests.nixos.registry import named
-from tests.nixos.units import COORDINATOR, HEALTH, main_pid, properties, wait_for_property
+from tests.nixos.units import (
+    COORDINATOR,
+    HEALTH,
+    is_emulated,
+    main_pid,
+    properties,
+    wait_for_property,
+)
 
 A_MINUTE = 60.0
 
@@ -37,7 +44,9 @@ def watchdog(machines: Machines) -> None:
     assert "is dead, by" in said, said
     _answers_again(machine, coordinator)
     took = time.monotonic() - began
-    assert took < A_MINUTE, f"it took {took:.1f} s from the freeze to the next answer"
+    # Where the processor is emulated a start takes most of a minute: there it counts from the kill.
+    allowed = A_MINUTE + limit if is_emulated(machine) else A_MINUTE
+    assert took < allowed, f"it took {took:.1f} s from the freeze to the next answer"
 
     assert main_pid(machine) != frozen, "the frozen process is still the main one"
     now = int(properties(machine, COORDINATOR, "NRestarts")["NRestarts"])
