@@ -134,12 +134,14 @@ def _json(report: Report) -> str:
 
 
 def _is_journal() -> bool:
-    """Whether stderr is the journal, by the device and inode systemd passes on."""
+    """Whether stderr is the journal; what stands in for it has no descriptor."""
+    from hybrid_coordinator.telemetry.journal import in_journal
+
     try:
-        stat = os.fstat(sys.stderr.fileno())
+        descriptor = sys.stderr.fileno()
     except (OSError, ValueError):
         return False
-    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"
+    return in_journal(os.environ, descriptor)
 
 
 def _ended() -> bool:
