@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SETUP  := PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
+KILLS  ?= 1000
 SOURCES := coordinator/src/hybrid_coordinator tests coordinator/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports unit integration nix systemd testbed bench lock render schema clean
+.PHONY: help run test lint types imports unit integration nix systemd testbed bench soak lock render schema clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,6 +47,9 @@ testbed: $(VENV)/.test ## the real Redis, Lemonade and the like, in the user's c
 
 bench: $(VENV)/.test ## the table of figures in README
 	@$(BIN)/python -m tests.benchmarks
+
+soak: $(VENV)/.test ## kill -9 of the service under load, 1,000 times (KILLS=n): nothing acknowledged is lost
+	@$(BIN)/python -m tests.soak --kills $(KILLS)
 
 schema: $(VENV)/.run ## settings.schema.json from the settings models
 	@$(BIN)/hybrid-coordinator check-config --schema > coordinator/settings.schema.json

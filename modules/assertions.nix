@@ -279,6 +279,16 @@ in
           '';
         }
         {
+          assertion =
+            !hybrid.jobs.patternExtraction.enable
+            || settings.learning.enable != false && settings.learning.pattern_extraction_enabled != false;
+          message = ''
+            ${option "jobs.patternExtraction"}.enable = true has a job run that the settings leave nothing
+            to do for. Remove that line, or remove ${setting "learning.enable"} = false and
+            ${setting "learning.pattern_extraction_enabled"} = false.
+          '';
+        }
+        {
           assertion = lib.intersectLists reserved (lib.attrNames coordinator.credentials) == [ ];
           message = ''
             ${option "coordinator.credentials"} uses a name that an option of its own sets

@@ -25,7 +25,7 @@ in
   options.services.hybrid-ai = {
     enable = lib.mkEnableOption ''
       hybrid-ai: a gateway for language models that learns from its own use, with its stores
-      (Qdrant, Redis), its model servers (Lemonade, Ollama) and its health check. Each part can be
+      (Qdrant, Redis), its model servers (Lemonade, Ollama) and its jobs. Each part can be
       switched off, or be somewhere else'';
 
     onFailure = lib.mkOption {

@@ -110,7 +110,10 @@ let
   ) same.serviceConfig;
 in
 {
-  imports = [ ./jobs/health-check.nix ];
+  imports = [
+    ./jobs/health-check.nix
+    ./jobs/pattern-extraction.nix
+  ];
 
   options.services.hybrid-ai.jobs = mkOption {
     type = types.attrsOf job;
@@ -119,8 +122,9 @@ in
       healthCheck.interval = "5min";
     };
     description = ''
-      What timers run, by name: `healthCheck` asks every part for its state, once a minute where
-      `interval` does not say otherwise.
+      What timers run, by name. `healthCheck` asks every part for its state, once a minute where
+      `interval` does not say otherwise. `patternExtraction` has a local model draw patterns from
+      the interactions that scored high, once an hour where `calendar` does not say otherwise.
     '';
   };
 
@@ -142,7 +146,8 @@ in
       serviceConfig = shared // {
         Type = "oneshot";
         ExecStart = hybrid.coordinator.command value.subcommand;
-        SuccessExitStatus = lib.mkIf (value.successExitStatus != [ ]) value.successExitStatus;
+        # A run that is stopped with everything else has not failed.
+        SuccessExitStatus = map toString value.successExitStatus ++ [ "SIGTERM" ];
         TimeoutStartSec = value.timeout;
       };
     });

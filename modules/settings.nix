@@ -123,6 +123,16 @@ in
               declared by the options of the same names.
             '';
           };
+          learning = section {
+            enable = optional types.bool false ''
+              Whether interactions are kept, which is what everything else is learned from; on where
+              unset.
+            '';
+            pattern_extraction_enabled = optional types.bool false ''
+              Whether a local model draws patterns from interactions that scored high; on where
+              unset. {option}`services.hybrid-ai.jobs.patternExtraction` follows it.
+            '';
+          };
           log_level = optional (types.enum [
             "debug"
             "info"
@@ -168,6 +178,11 @@ in
           daily_budget_usd = 2;
         };
         retrieval.token_budget = 2000;
+        learning = {
+          high_value_threshold = 0.8;
+          retention_days = 90;
+          share = true;
+        };
       };
       description = ''
         Settings of the coordinator, by its own names: `coordinator/settings.schema.json` has all of

@@ -66,14 +66,17 @@ let
 
     dependencies = [
       python3Packages.aiohttp
+      python3Packages.detect-secrets
       python3Packages.hiredis
       python3Packages.httptools
       python3Packages.httpx
       python3Packages.jsonschema
       python3Packages.markdown-it-py
+      python3Packages.mcp
       python3Packages.numpy
       python3Packages.orjson
       python3Packages.pathspec
+      python3Packages.phonenumbers
       python3Packages.prometheus-client
       python3Packages.pydantic
       python3Packages.pydantic-settings

@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import augmentation, gateways
+from tests.benchmarks import augmentation, gateways, learning_cost, learning_retrieval
 from tests.benchmarks.load import Load, first_token_ms, latencies_ms, wrk
 from tests.benchmarks.stub_upstream import MODEL
 
@@ -179,6 +179,9 @@ def main() -> None:
             console.print(table(f"upstream of {wait} ms", base, rows))
         console.print(cache_hits(partial(gateways.ours, stub, 0, _fresh(state)), 100 * seconds))
         augmentation.run(console, state, sizes=(1_000,) if options.quick else (10_000, 100_000))
+        rounds, run_seconds = (1, 2) if options.quick else (4, 5)
+        learning_cost.run(console, stub, state, rounds=rounds, seconds=run_seconds)
+    learning_retrieval.run(console)
 
 
 def _fresh(state: Path) -> Path:

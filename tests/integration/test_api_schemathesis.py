@@ -11,12 +11,26 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from hybrid_coordinator.api.openapi import document
-from tests.unit.api.scripted import edge
+from hybrid_coordinator.conversation import Caller
+from hybrid_coordinator.learning.records import Forgotten, NewInteraction
+from tests.unit.api.scripted import ScriptedGateway, edge
 
 # The coverage phase takes minutes for schemas as large as the chat requests'.
 QUICK = SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": False}}})
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document(needs_key=False)), config=QUICK)
-SCHEMA.app = edge()
+
+
+class EveryId(ScriptedGateway):
+    """Knows an interaction of any id, so that answers of success are made and checked as well."""
+
+    def own(self, interaction_id: str, caller: Caller) -> NewInteraction:
+        return self.kept.get((caller.id, interaction_id), NewInteraction("q", "r"))
+
+    async def forget(self, interaction_id: str, caller: Caller) -> Forgotten:
+        return Forgotten(interaction_id, {"interaction-history": 1})
+
+
+SCHEMA.app = edge(EveryId())
 
 # Where a valid body may still be refused: how long a vector is depends on the embedder, and
 # JSON Schema takes 7.0 for an integer, which the checks of both dialects do not.

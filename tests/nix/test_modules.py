@@ -30,7 +30,10 @@ _ALWAYS = {
     "hybrid-coordinator.socket",
     "hybrid-ai-health-check.service",
     "hybrid-ai-health-check.timer",
+    "hybrid-ai-pattern-extraction.service",
+    "hybrid-ai-pattern-extraction.timer",
 }
+_EXTRACTION = {unit for unit in _ALWAYS if "pattern-extraction" in unit}
 _ELSEWHERE = {
     "qdrant": "http://10.0.0.5:6333",
     "redis": "redis://10.0.0.5:6379",
@@ -106,6 +109,7 @@ def test_everything_can_be_off_but_the_coordinator_and_a_remote_api() -> None:
     node = _host(
         f'{off} coordinator.remote = {{ kind = "anthropic"; models = [ {{ name = "m"; }} ]; }};'
         ' coordinator.remoteApiKeyFile = "/run/secrets/remote"; jobs.healthCheck.enable = false;'
+        " jobs.patternExtraction.enable = false;"
     )
     assert node["failed"] == []
     assert set(node["units"]) == {
@@ -130,6 +134,42 @@ def test_a_secret_by_its_path_in_the_settings_becomes_a_credential() -> None:
 def test_settings_are_free_in_form_and_reach_the_file_as_they_are() -> None:
     node = _host("coordinator.settings.routing.local_confidence_threshold = 0.8;")
     assert _settings(node)["routing"] == {"local_confidence_threshold": 0.8}
+
+
+@pytest.mark.parametrize("option", ["enable", "pattern_extraction_enabled"])
+def test_where_nothing_is_to_be_learned_no_timer_extracts_patterns(option: str) -> None:
+    node = _host(f"coordinator.settings.learning.{option} = false;")
+    assert node["failed"] == []
+    assert set(node["units"]) >= _ALWAYS - _EXTRACTION
+    assert not _EXTRACTION & node["units"].keys()
+    assert not [link for link in node["links"] if "pattern-extraction" in link]
+    assert _settings(node)["learning"] == {option: False}
+
+
+def test_what_a_host_leaves_open_of_learning_is_the_coordinators_default() -> None:
+    node = _host("coordinator.settings.learning.share = true;")
+    assert _settings(node)["learning"] == {"share": True}
+
+
+def test_patterns_are_extracted_by_the_clock_or_by_an_interval_of_the_host() -> None:
+    name = "hybrid-ai-pattern-extraction.timer"
+    by_clock = parse(name, _host("")["units"][name])
+    assert by_clock.value("Timer", "OnCalendar") == "hourly"
+    assert by_clock.value("Timer", "Persistent") == "true"
+    assert by_clock.value("Timer", "RandomizedDelaySec") == "5min"
+    by_interval = _host('jobs.patternExtraction.interval = "10min";')
+    assert by_interval["failed"] == []
+    timer = parse(name, by_interval["units"][name])
+    assert timer.value("Timer", "OnUnitInactiveSec") == "10min"
+    assert timer.value("Timer", "OnCalendar") is None
+
+
+def test_a_job_without_a_coordinator_or_stopped_with_it_has_not_failed() -> None:
+    units = _host("")["units"]
+    job = parse("x", units["hybrid-ai-pattern-extraction.service"])
+    assert job.values("Service", "SuccessExitStatus") == ["75", "SIGTERM"]
+    check = parse("x", units["hybrid-ai-health-check.service"])
+    assert check.values("Service", "SuccessExitStatus") == ["SIGTERM"]
 
 
 def test_a_host_setting_wins_over_the_sandbox() -> None:

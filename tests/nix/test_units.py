@@ -91,6 +91,7 @@ def test_one_target_holds_every_part(node: Node) -> None:
         "hybrid-coordinator.service",
         "hybrid-coordinator.socket",
         "hybrid-ai-health-check.timer",
+        "hybrid-ai-pattern-extraction.timer",
     }
     for name in parts:
         assert f"hybrid-ai.target.wants/{name}" in links
@@ -130,7 +131,10 @@ def test_no_rendered_file_holds_a_secret(node: Node) -> None:
 @every_machine
 def test_a_job_runs_as_the_services_user_with_its_state_and_secrets(node: Node) -> None:
     jobs = _jobs(node)
-    assert "hybrid-ai-health-check.service" in {job.name for job in jobs}
+    assert {job.name for job in jobs} == {
+        "hybrid-ai-health-check.service",
+        "hybrid-ai-pattern-extraction.service",
+    }
     for job in jobs:
         assert job.value("Service", "Type") == "oneshot"
         for key in ("User", "DynamicUser", "StateDirectory", "StateDirectoryMode"):

@@ -16,7 +16,10 @@ from typing import Any
 from tests.nixos.machine import TOOLS, Machine
 from tests.nixos.units import COORDINATOR, SOCKET, properties, service_section
 
-__all__ = ["Coordinator", "NotReached", "Reply"]
+__all__ = ["OPERATOR_KEY", "Coordinator", "NotReached", "Reply"]
+
+OPERATOR_KEY = "/var/lib/private/hybrid-ai/operator.key"
+"""The key of the jobs, where there are keys: who can read it, root too, sees everything."""
 
 
 class NotReached(AssertionError):
@@ -149,6 +152,37 @@ class Coordinator:
         hits: list[dict[str, Any]] = reply.json["hits"]
         return hits
 
+    def track(self, **interaction: Any) -> str:
+        """Report an interaction that did not go through the gateway; its id."""
+        reply = self.request("POST", "/v1/interactions", interaction)
+        assert reply.status == 201, f"tracking was answered with {reply.status}: {reply.text}"
+        return str(reply.json["interaction_id"])
+
+    def turned_out(self, interaction_id: str, **outcome: Any) -> None:
+        """Post the outcome of an interaction, or feedback on it."""
+        reply = self.request("POST", f"/v1/interactions/{interaction_id}/outcome", outcome)
+        assert reply.status == 200, f"the outcome was answered with {reply.status}: {reply.text}"
+
+    def interaction(self, interaction_id: str) -> dict[str, Any]:
+        """An interaction as it is now."""
+        reply = self.request("GET", f"/v1/interactions/{interaction_id}")
+        assert reply.status == 200, f"{interaction_id}: {reply.status}: {reply.text}"
+        found: dict[str, Any] = reply.json["payload"]
+        return found
+
+    def wait_until_delivered(self, interaction_id: str, timeout: int = 300) -> None:
+        """Wait until the store has all that is known of an interaction."""
+        path = f"/v1/interactions/{interaction_id}"
+        self._wait_until(path, "body['delivered']", timeout)
+
+    def queue(self) -> dict[str, Any]:
+        """The extraction queue, as an operator of this machine sees it."""
+        key_file = OPERATOR_KEY if self.key_file else None
+        reply = self.request("GET", "/v1/patterns/queue", key_file=key_file)
+        assert reply.status == 200, f"the queue: {reply.status}: {reply.text}"
+        found: dict[str, Any] = reply.json
+        return found
+
     def parts(self) -> dict[str, dict[str, str]]:
         """Every part that ``/ready`` names, with its state and detail."""
         reply = self.request("GET", "/ready")
@@ -158,16 +192,11 @@ class Coordinator:
     def wait_until_part(self, pattern: str, states: set[str], timeout: int = 120) -> None:
         """Wait until each part whose name fits ``pattern`` is in one of these states."""
         condition = (
-            "import json,re,sys; parts=json.loads(json.load(sys.stdin)['body'])['parts']; "
-            f"found=[p['state'] for n,p in parts.items() if re.fullmatch({pattern!r},n)]; "
-            f"sys.exit(not found or not set(found) <= {states!r})"
+            "(found := [part['state'] for name, part in body['parts'].items()"
+            f" if re.fullmatch({pattern!r}, name)]) and set(found) <= {states!r}"
         )
-        ask = ["python3", f"{TOOLS}/ask.py", "GET", f"{self.url}/ready"]
-        if self.key_file:
-            ask.append(f"--key-file={self.key_file}")
-        command = f"{shlex.join(ask)} | python3 -c {shlex.quote(condition)}"
         try:
-            self.machine.wait_until_succeeds(command, timeout)
+            self._wait_until("/ready", condition, timeout)
         except Exception as error:
             raise AssertionError(
                 f"{pattern} did not become {sorted(states)}: {json.dumps(self.parts())}"
@@ -179,6 +208,19 @@ class Coordinator:
         key = f" --key-file={self.key_file}" if self.key_file else ""
         self.machine.wait_until_succeeds(
             f"{command}{key} | grep --quiet '\"status\": 200'", timeout
+        )
+
+    def _wait_until(self, path: str, condition: str, timeout: int) -> None:
+        """Wait until a Python expression is true of the ``body`` that is answered."""
+        ask = ["python3", f"{TOOLS}/ask.py", "GET", self.url + path]
+        if self.key_file:
+            ask.append(f"--key-file={self.key_file}")
+        program = (
+            "import json, re, sys; body = json.loads(json.load(sys.stdin)['body']); "
+            f"sys.exit(not ({condition}))"
+        )
+        self.machine.wait_until_succeeds(
+            f"{shlex.join(ask)} | python3 -c {shlex.quote(program)}", timeout
         )
 
     def health(self) -> tuple[int, str]:

@@ -20,6 +20,8 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "notify",
         "sandbox",
         "bad-settings",
+        "extraction-runs",
+        "outbox-survives-kill",
         "kill",
         "watchdog",
     ),
@@ -34,6 +36,9 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "reload",
         "restart-without-drop",
         "degraded",
+        "extraction-runs",
+        "queue-waits-for-model",
+        "outbox-survives-kill",
         "kill",
         "watchdog",
     ),
@@ -43,5 +48,15 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
 }
 """Scenario to the names of its tests."""
 
-QEMU = frozenset({"boots", "notify", "watchdog", "sandbox", "kill"})
+QEMU = frozenset(
+    {
+        "boots",
+        "notify",
+        "watchdog",
+        "sandbox",
+        "extraction-runs",
+        "outbox-survives-kill",
+        "kill",
+    }
+)
 """The tests that a virtual machine runs: what a container cannot show, or shows differently."""

@@ -18,7 +18,7 @@ from tests.nixos.background import FOLDER
 from tests.nixos.machine import TOOLS, Machine
 from tests.nixos.units import properties, service_section
 
-__all__ = ["Findings", "as_nobody", "copy_of", "inside"]
+__all__ = ["Findings", "as_nobody", "copy_of", "inside", "sandbox_of"]
 
 _ITS_OWN = re.compile(
     r"Exec[A-Z]\w*|Type|NotifyAccess|Watchdog\w*|Restart\w*|Sockets|Timeout\w*|RemainAfterExit"
@@ -47,13 +47,19 @@ class Findings:
         return str(self.attempts[name]["detail"])
 
 
-def copy_of(machine: Machine, unit: str, copy: str, command: str, *lines: str) -> None:
-    """Install the unit ``copy`` with the sandbox of ``unit`` and another command."""
+def sandbox_of(machine: Machine, unit: str) -> tuple[str, ...]:
+    """The lines of a unit that say in what sandbox its service runs, and as whom."""
     section = service_section(machine, unit)
     kept = [f"{k}={v}" for k, v in section if not _ITS_OWN.fullmatch(k)]
     if "User" not in dict(section):
         # A dynamic user is called after its unit; under another name the state would change hands.
         kept.append(f"User={unit.removesuffix('.service')}")
+    return tuple(kept)
+
+
+def copy_of(machine: Machine, unit: str, copy: str, command: str, *lines: str) -> None:
+    """Install the unit ``copy`` with the sandbox of ``unit`` and another command."""
+    kept = sandbox_of(machine, unit)
     text = "\n".join(
         [
             "[Unit]",

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hybrid_coordinator import __version__
-from hybrid_coordinator.cli.main import app, of_this_machine
+from hybrid_coordinator.cli.main import app
+from hybrid_coordinator.cli.options import of_this_machine
 
 runner = CliRunner()
 

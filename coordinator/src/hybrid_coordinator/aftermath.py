@@ -10,11 +10,14 @@ import hashlib
 import time
 from collections.abc import Callable
 
-from hybrid_coordinator.conversation import CacheStatus, Tier, Usage
+from hybrid_coordinator.cache import Lookup
+from hybrid_coordinator.conversation import CacheStatus, Completion, Tier, Usage
 from hybrid_coordinator.errors import HybridError
 from hybrid_coordinator.knowledge import Retrieved
+from hybrid_coordinator.knowledge.store import Vector
+from hybrid_coordinator.learning.service import Learning
 from hybrid_coordinator.routing import SpendLedger
-from hybrid_coordinator.settings import ModelSettings
+from hybrid_coordinator.settings import ModelSettings, Settings
 from hybrid_coordinator.telemetry import Metrics, TelemetryWriter
 from hybrid_coordinator.telemetry.events import (
     CacheLookup,
@@ -25,6 +28,7 @@ from hybrid_coordinator.telemetry.events import (
     RoutingDecision,
 )
 from hybrid_coordinator.trace import Trace
+from hybrid_coordinator.tracking import observed
 
 
 def cost_usd(model: ModelSettings, usage: Usage) -> float:
@@ -46,12 +50,21 @@ class Aftermath:
         metrics: Metrics,
         telemetry: TelemetryWriter,
         ledger: SpendLedger,
+        learning: Learning,
+        settings: Settings,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._metrics = metrics
         self._telemetry = telemetry
         self._ledger = ledger
+        self._learning = learning
+        self._settings = settings
         self._now = now
+
+    def began(self, trace: Trace) -> None:
+        """A request is being answered from now until ``done``, ``failed`` or ``abandoned``."""
+        self._metrics.active_requests.inc()
+        self._learning.began(trace.request.interaction_id)
 
     def charge(self, trace: Trace) -> None:
         """Book what the answer cost, once its usage is known."""
@@ -97,9 +110,20 @@ class Aftermath:
         trace.abandoned()
         self.done(trace)
 
-    def done(self, trace: Trace) -> None:
-        """Record a finished request."""
+    def done(
+        self,
+        trace: Trace,
+        completion: Completion | None = None,
+        lookup: Lookup | None = None,
+        vector: Vector | None = None,
+    ) -> None:
+        """Record a finished request; with a whole ``completion`` it is something to learn from."""
         m = self._metrics
+        m.active_requests.dec()
+        story = None
+        if completion is not None and trace.error is None:
+            story = observed(trace, completion, lookup, vector, self._settings, self._now())
+        self._learning.ended(trace.request.interaction_id, story)
         m.cache_lookups.labels(status=trace.cache.value).inc()
         m.gateway_overhead_seconds.labels(cache=trace.cache.value).observe(trace.overhead_seconds)
         for step, seconds in trace.steps.items():
@@ -179,6 +203,7 @@ class Aftermath:
             cost_saved_usd=trace.cost_saved_usd,
             context_ids=list(trace.context.ids) if trace.context else [],
             context_tokens=trace.context.tokens if trace.context else 0,
+            experiment=trace.request.variant,
             skipped=trace.skipped,
             overhead_ms=trace.overhead_seconds * 1000,
             latency_ms=trace.elapsed * 1000,

@@ -19,6 +19,8 @@ from hybrid_coordinator.configuration import read_secret
 from hybrid_coordinator.coordinator import Coordinator
 from hybrid_coordinator.inference import BackendStatus, Fleet, build_backend
 from hybrid_coordinator.knowledge import Knowledge
+from hybrid_coordinator.learning.rooms import LearningRooms, opened_rooms
+from hybrid_coordinator.learning.service import Learning
 from hybrid_coordinator.pipeline import Pipeline
 from hybrid_coordinator.routing import Classifier, Router, SpendLedger
 from hybrid_coordinator.settings import BackendKind, Settings
@@ -40,6 +42,7 @@ class Rooms:
     stores: Stores
     classifier: Classifier
     ledger: SpendLedger
+    learning: LearningRooms
 
 
 class Application:
@@ -66,6 +69,16 @@ class Application:
         self._cache = cache
         self._keys = keys
         embedder, metrics = rooms.stores.embedder, rooms.metrics
+        self.learning = Learning(
+            settings,
+            rooms.learning,
+            knowledge=knowledge,
+            fleet=fleet,
+            cache=cache,
+            guard=guard_of(settings, embedder),
+            metrics=metrics,
+            telemetry=rooms.telemetry,
+        )
         pipeline = Pipeline(
             settings=settings,
             cache=cache,
@@ -74,7 +87,8 @@ class Application:
             router=Router(rooms.classifier, settings.routing),
             fleet=fleet,
             ledger=rooms.ledger,
-            aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger),
+            experiments=self.learning.experiments,
+            aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger, self.learning, settings),
             metrics=metrics,
         )
         self.coordinator = Coordinator(
@@ -84,6 +98,7 @@ class Application:
             embedder=embedder,
             knowledge=knowledge,
             fleet=fleet,
+            learning=self.learning,
             metrics=metrics,
         )
 
@@ -152,8 +167,11 @@ async def running(
         await fleet.start()
         progress("loading the embedded model")
         await _engines_loaded(fleet)
-        rooms = Rooms(metrics, telemetry, stores, Classifier(stores.embedder.name), ledger)
-        yield Application(
+        progress("opening the outbox")
+        learning = await stack.enter_async_context(opened_rooms(settings, metrics))
+        classifier = Classifier(stores.embedder.name)
+        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning)
+        application = Application(
             settings,
             rooms,
             cache=stores.cache,
@@ -161,6 +179,8 @@ async def running(
             fleet=fleet,
             keys=keys,
         )
+        application.learning.start()
+        yield application
 
 
 async def _engines_loaded(fleet: Fleet) -> None:

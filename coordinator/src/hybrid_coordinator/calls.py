@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hybrid_coordinator.conversation import ChatRequest, Dialect, Json, ModelCall
-from hybrid_coordinator.knowledge import Context, augment_messages, augment_native
+from hybrid_coordinator.knowledge import (
+    Context,
+    augment_messages,
+    augment_native,
+    native_with_system_text,
+    with_system_text,
+)
 from hybrid_coordinator.settings import ModelSettings
 from hybrid_coordinator.trace import Trace
 
@@ -16,12 +22,21 @@ _TEMPLATE_TOKENS = 64
 
 
 class CallBuilder:
-    """Builds the ``ModelCall`` of each candidate; packs the context into its budget."""
+    """Builds the ``ModelCall`` of each candidate; packs the context into its budget.
+
+    ``prompt`` is put at the end of the system prompt, before the context.
+    """
 
     def __init__(
-        self, trace: Trace, prompt_tokens: int, pack: Callable[[int], Context | None]
+        self,
+        trace: Trace,
+        prompt_tokens: int,
+        pack: Callable[[int], Context | None],
+        *,
+        prompt: str | None = None,
     ) -> None:
         self._trace = trace
+        self._prompt = prompt
         self._prompt_tokens = prompt_tokens
         self._pack = pack
         self._packed: dict[int, Context | None] = {}
@@ -38,6 +53,9 @@ class CallBuilder:
             body["stream_options"] = {**options, "include_usage": True}
         if request.native is not None:
             native = {**request.native, "model": model.name}
+        if self._prompt is not None:
+            body = with_system_text(body, self._prompt)
+            native = native_with_system_text(native, self._prompt) if native is not None else None
         if context is not None:
             body = augment_messages(body, context)
             native = augment_native(native, context) if native is not None else None
@@ -55,7 +73,8 @@ class CallBuilder:
         answer = request.max_output_tokens or min(
             _DEFAULT_ANSWER_TOKENS, model.max_output_tokens, model.context_tokens // 4
         )
-        return max(0, model.context_tokens - self._prompt_tokens - answer - _TEMPLATE_TOKENS)
+        prompt = self._prompt_tokens + len(self._prompt or "") // 3
+        return max(0, model.context_tokens - prompt - answer - _TEMPLATE_TOKENS)
 
     def _context(self, budget: int) -> Context | None:
         if budget not in self._packed:

@@ -100,8 +100,15 @@ class Caller:
     id: str
     name: str
 
+    @property
+    def is_operator(self) -> bool:
+        """Whether it may see what belongs to others: who runs the machine, or is alone on it."""
+        return self.id in ("loopback", "operator")
+
 
 LOOPBACK_CALLER = Caller(id="loopback", name="loopback")
+OPERATOR_CALLER = Caller(id="operator", name="operator")
+"""Jobs and commands of the service's own user: they have the key in the state directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,8 @@ class ChatRequest:
     cache_mode: CacheMode = CacheMode.USE
     started: float = 0.0
     """``time.perf_counter()`` when the first byte was read."""
+    variant: str = ""
+    """The experiment's variant this request gets, ``name/variant``; empty for none."""
 
     @once
     def model(self) -> str:

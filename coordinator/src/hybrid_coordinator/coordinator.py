@@ -6,6 +6,7 @@ room how it is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,19 @@ from hybrid_coordinator.gateway import (
 )
 from hybrid_coordinator.inference import BackendStatus, Fleet, MakeCall
 from hybrid_coordinator.knowledge import Embedder, Knowledge, NewItem
+from hybrid_coordinator.learning.experiments import ExperimentReport
+from hybrid_coordinator.learning.records import (
+    DatasetReport,
+    DatasetRequest,
+    ExtractionReport,
+    Forgotten,
+    InteractionView,
+    NewInteraction,
+    OutcomeReceipt,
+    PostedOutcome,
+    QueueView,
+)
+from hybrid_coordinator.learning.service import Learning
 from hybrid_coordinator.pipeline import Pipeline
 from hybrid_coordinator.settings import BUNDLED_EMBEDDER, Collection, Settings
 from hybrid_coordinator.telemetry import Metrics
@@ -54,9 +68,11 @@ class Coordinator:
         embedder: Embedder,
         knowledge: Knowledge,
         fleet: Fleet,
+        learning: Learning,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
+        self._learning = learning
         self._pipeline = pipeline
         self._cache = cache
         self._embedder = embedder
@@ -180,8 +196,14 @@ class Coordinator:
     async def add_knowledge(
         self, collection: Collection, items: Sequence[KnowledgeItem], caller: Caller
     ) -> Sequence[str]:
-        """Store items."""
-        new = [NewItem(item.payload, id=item.id, vector=item.vector) for item in items]
+        """Store items, without the secrets and personal data in their texts."""
+        payloads = await asyncio.to_thread(
+            lambda: [self._learning.scrub(item.payload) for item in items]
+        )
+        new = [
+            NewItem(payload, id=item.id, vector=item.vector)
+            for item, payload in zip(items, payloads, strict=True)
+        ]
         return await self._knowledge.add(collection, new, caller.id)
 
     async def delete_knowledge(
@@ -198,6 +220,44 @@ class Coordinator:
             interaction_id=interaction_id, question=query, caller=caller.id
         )
 
+    async def track(self, new: NewInteraction, caller: Caller) -> str:
+        """Keep an interaction that was answered elsewhere."""
+        return await self._learning.track(new, caller)
+
+    async def interaction(self, interaction_id: str, caller: Caller) -> InteractionView:
+        """An interaction of the caller's as it is now."""
+        return await self._learning.interaction(interaction_id, caller)
+
+    async def outcome(
+        self, interaction_id: str, posted: PostedOutcome, caller: Caller
+    ) -> OutcomeReceipt:
+        """Note how an answer turned out."""
+        return await self._learning.outcome(interaction_id, posted, caller)
+
+    async def forget(self, interaction_id: str, caller: Caller) -> Forgotten:
+        """Remove an interaction and everything that was made of it."""
+        return await self._learning.forget(interaction_id, caller)
+
+    async def training_data(self, wanted: DatasetRequest, caller: Caller) -> DatasetReport:
+        """Write the training data."""
+        return await self._learning.training_data(wanted, caller)
+
+    async def extract_patterns(self, limit: int | None) -> ExtractionReport:
+        """Work through the extraction queue now."""
+        return await self._learning.extract_patterns(limit)
+
+    async def extraction_queue(self, limit: int, caller: Caller) -> QueueView:
+        """The extraction queue, as far as the caller may see it."""
+        return await self._learning.extraction_queue(limit, caller)
+
+    async def replay_extractions(self, ids: Sequence[str], caller: Caller) -> int:
+        """Put dead letters back into the queue."""
+        return await self._learning.replay_extractions(ids, caller)
+
+    async def experiments(self) -> Sequence[ExperimentReport]:
+        """Every declared experiment and how its variants do."""
+        return await self._learning.report()
+
     async def readiness(self) -> Readiness:
         """Every dependency by name; ready where at least one backend is."""
         statuses = self._fleet.statuses()
@@ -209,6 +269,7 @@ class Coordinator:
             PartState.READY, f"{self._embedder.name}, {self._embedder.size} dimensions"
         )
         parts.update(await self._knowledge_parts())
+        parts["learning"] = self._learning_part()
         return Readiness(ready=any(status.usable for status in statuses), parts=parts)
 
     async def _cache_part(self) -> PartStatus:
@@ -216,6 +277,13 @@ class Coordinator:
             return PartStatus(PartState.OFF, "cache.enable is false")
         ready = await self._cache.ready()
         return PartStatus(PartState.READY if ready.ok else PartState.DEGRADED, ready.detail)
+
+    def _learning_part(self) -> PartStatus:
+        if not self._settings.learning.enable:
+            return PartStatus(PartState.OFF, "learning.enable is false")
+        state = self._learning.state()
+        ready = PartState.READY if state.ok else PartState.DEGRADED
+        return PartStatus(ready, state.detail)
 
     async def _knowledge_parts(self) -> dict[str, PartStatus]:
         report = await self._knowledge.status()

@@ -96,6 +96,13 @@ class UnknownModel(RequestError):
     code = "model_not_found"
 
 
+class Conflict(RequestError):
+    """Something else was said before; ``replace`` says that this is meant."""
+
+    status = 409
+    code = "conflict"
+
+
 class MethodNotAllowed(RequestError):
     """The path exists, the method does not."""
 
@@ -248,6 +255,13 @@ class CollectionMismatch(HybridError):
 
     status = 503
     code = "collection_mismatch"
+
+
+class OutboxFull(HybridError):
+    """The outbox holds as much as it may; ``retry_after`` says when to try again."""
+
+    status = 503
+    code = "outbox_full"
 
 
 class EmbeddingError(HybridError):

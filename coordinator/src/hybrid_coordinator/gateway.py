@@ -25,6 +25,18 @@ from hybrid_coordinator.conversation import (
     Tier,
 )
 from hybrid_coordinator.errors import HybridError
+from hybrid_coordinator.learning.experiments import ExperimentReport
+from hybrid_coordinator.learning.records import (
+    DatasetReport,
+    DatasetRequest,
+    ExtractionReport,
+    Forgotten,
+    InteractionView,
+    NewInteraction,
+    OutcomeReceipt,
+    PostedOutcome,
+    QueueView,
+)
 from hybrid_coordinator.settings import Collection
 from hybrid_coordinator.telemetry.metrics import Metrics
 
@@ -183,6 +195,39 @@ class Gateway(Protocol):
         self, interaction_id: str | None, query: str | None, caller: Caller
     ) -> int:
         """Evict cached answers ("that answer was wrong"); returns how many left."""
+
+    async def track(self, new: NewInteraction, caller: Caller) -> str:
+        """Keep an interaction that was answered elsewhere; returns its id once it is durable."""
+
+    async def interaction(self, interaction_id: str, caller: Caller) -> InteractionView:
+        """An interaction of the caller's as it is now; ``NotFound`` for any other."""
+
+    async def outcome(
+        self, interaction_id: str, posted: PostedOutcome, caller: Caller
+    ) -> OutcomeReceipt:
+        """Note how an answer turned out; durable when it returns.
+
+        ``NotFound``; ``Conflict`` where something else was said before and
+        ``replace`` is not set; ``OutboxFull``.
+        """
+
+    async def forget(self, interaction_id: str, caller: Caller) -> Forgotten:
+        """Remove an interaction and everything derived from it; ``NotFound``."""
+
+    async def training_data(self, wanted: DatasetRequest, caller: Caller) -> DatasetReport:
+        """Write the training data: the caller's, or for an operator everybody's."""
+
+    async def extract_patterns(self, limit: int | None) -> ExtractionReport:
+        """Work through the extraction queue now, ``limit`` entries at most."""
+
+    async def extraction_queue(self, limit: int, caller: Caller) -> QueueView:
+        """The extraction queue: the caller's entries, or for an operator everybody's."""
+
+    async def replay_extractions(self, ids: Sequence[str], caller: Caller) -> int:
+        """Put dead letters (all, where none is named) back into the queue; how many."""
+
+    async def experiments(self) -> Sequence[ExperimentReport]:
+        """Every declared experiment and how its variants do."""
 
     async def readiness(self) -> Readiness:
         """Ask, or recall from a moment ago, how every dependency is."""

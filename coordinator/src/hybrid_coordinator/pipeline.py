@@ -45,17 +45,16 @@ from hybrid_coordinator.errors import Attempt, EmbeddingError, HybridError, NoBa
 from hybrid_coordinator.gateway import Answer, attach_meta
 from hybrid_coordinator.inference import Answered, Candidate, Fleet, OpenedStream
 from hybrid_coordinator.knowledge import Context, Embedder, Knowledge, Retrieved
+from hybrid_coordinator.learning.experiments import Experiments
 from hybrid_coordinator.routing import Decision, Router, SpendLedger
 from hybrid_coordinator.settings import Settings
 from hybrid_coordinator.telemetry import Metrics
-from hybrid_coordinator.tokens import estimate_tokens
+from hybrid_coordinator.tokens import TokenCounter
 from hybrid_coordinator.trace import Trace
+from hybrid_coordinator.trials import Trial, trial_of
 from hybrid_coordinator.validation import AnswerJudge, looks_like_refusal
 
 Vector = NDArray[np.float32]
-
-_SHORT_PROMPT = 1_000
-"""Characters of a conversation whose tokens are not counted before it is sent."""
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +72,7 @@ class Pipeline:
         router: Router,
         fleet: Fleet,
         ledger: SpendLedger,
+        experiments: Experiments,
         aftermath: Aftermath,
         metrics: Metrics,
         clock: Callable[[], float] = time.perf_counter,
@@ -85,8 +85,10 @@ class Pipeline:
         self._router = router
         self._fleet = fleet
         self._ledger = ledger
+        self._experiments = experiments
         self._aftermath = aftermath
         self._metrics = metrics
+        self._counter = TokenCounter(embedder.count_tokens)
         self._clock = clock
         self._now = now
 
@@ -97,24 +99,23 @@ class Pipeline:
             HybridError: as the client should see it; what was known of the
                 answer by then is attached for the headers.
         """
-        trace = Trace(request, self._clock)
-        self._metrics.active_requests.inc()
+        trial = trial_of(request, self._experiments.assign(request), self._offered)
+        trace = Trace(trial.request, self._clock)
+        self._aftermath.began(trace)
         try:
-            return await self._answer(request, trace)
+            return await self._answer(trial.request, trace, trial)
         except HybridError as error:
-            self._metrics.active_requests.dec()
             self._aftermath.failed(trace, error)
             raise attach_meta(error, trace.meta) from error.__cause__
         except asyncio.CancelledError:
-            self._metrics.active_requests.dec()
             self._aftermath.abandoned(trace)
             raise
 
-    async def _answer(self, request: ChatRequest, trace: Trace) -> Answer:
+    async def _answer(self, request: ChatRequest, trace: Trace, trial: Trial) -> Answer:
         lookup = await self._cache.look_up_exact(request)
         trace.looked_up(lookup, self._now())
         if lookup.entry is not None:
-            return self._replay(trace, lookup.entry)
+            return self._replay(trace, lookup, lookup.entry)
 
         async with AsyncExitStack() as stack:
             started = self._clock()
@@ -122,7 +123,7 @@ class Pipeline:
             trace.waited_seconds = self._clock() - started
             if flight.entry is not None:
                 trace.joined(lookup, flight.entry)
-                return self._replay(trace, flight.entry)
+                return self._replay(trace, lookup, flight.entry)
 
             decision = self._pinned(request, trace)
             vector = await self._embed(request, lookup, trace)
@@ -130,15 +131,16 @@ class Pipeline:
             trace.looked_up(lookup, self._now())
             if lookup.entry is not None:
                 flight.publish(lookup.entry)
-                return self._replay(trace, lookup.entry)
+                return self._replay(trace, lookup, lookup.entry, vector)
 
-            retrieved = await self._retrieve(request, vector, trace)
+            retrieved = await self._retrieve(trial, vector, trace)
             prompt_tokens = self._prompt_tokens(trace)
             if decision is None:
-                decision = self._decide(request, trace, vector, retrieved, prompt_tokens)
+                router = trial.router(self._router)
+                decision = self._decide(router, request, trace, vector, retrieved)
 
             judge = AnswerJudge(request, self._settings.validation)
-            make_call = self._calls(trace, prompt_tokens, retrieved)
+            make_call = self._calls(trace, trial, prompt_tokens, retrieved)
             if request.stream:
                 with _naming_all(decision):
                     opened = await self._fleet.stream(_fleets(decision), make_call, judge)
@@ -157,7 +159,7 @@ class Pipeline:
                 answered = await self._fleet.complete(_fleets(decision), make_call, judge)
             self._settle(trace, answered)
             trace.backend_seconds = answered.backend_seconds
-            trace.usage = self._usage(answered.completion.usage, trace, answered.completion.text)
+            trace.usage = self._usage(trace, answered.completion.usage, answered.completion.text)
             trace.opened()
             held = stack.pop_all()
             return Answer(
@@ -168,15 +170,16 @@ class Pipeline:
 
     # Cache
 
-    def _replay(self, trace: Trace, entry: CacheEntry) -> Answer:
+    def _replay(
+        self, trace: Trace, lookup: Lookup, entry: CacheEntry, vector: Vector | None = None
+    ) -> Answer:
         """An answer from the cache, in the form this client wants."""
         trace.cost_saved_usd = entry.cost_usd
         trace.usage = entry.completion.usage
         trace.opened()
 
         async def after() -> None:
-            self._metrics.active_requests.dec()
-            self._aftermath.done(trace)
+            self._aftermath.done(trace, entry.completion, lookup, vector)
 
         if trace.request.stream:
             return Answer(meta=trace.meta, deltas=_replayed(entry), after=after)
@@ -209,9 +212,12 @@ class Pipeline:
             trace.steps["embedding"] = self._clock() - started
 
     async def _retrieve(
-        self, request: ChatRequest, vector: Vector | None, trace: Trace
+        self, trial: Trial, vector: Vector | None, trace: Trace
     ) -> Retrieved | None:
-        if not self._settings.retrieval.enable or not await self._knowledge.has_items():
+        request = trial.request
+        if not (trial.augmentation and self._settings.retrieval.enable):
+            return None
+        if not await self._knowledge.has_items():
             return None
         if vector is None:
             trace.skip("knowledge", "there is no embedding of the question")
@@ -232,18 +238,19 @@ class Pipeline:
         """A pinned model is decided before anything is computed, an unknown one refused."""
         if request.model == AUTO_MODEL:
             return None
-        return self._decide(request, trace, None, None, self._prompt_tokens(trace))
+        return self._decide(self._router, request, trace, None, None)
 
     def _decide(
         self,
+        router: Router,
         request: ChatRequest,
         trace: Trace,
         vector: Vector | None,
         retrieved: Retrieved | None,
-        prompt_tokens: int,
     ) -> Decision:
+        prompt_tokens = self._prompt_tokens(trace)
         started = self._clock()
-        decision = self._router.decide(
+        decision = router.decide(
             request,
             statuses=self._fleet.statuses(),
             vector=vector,
@@ -262,8 +269,11 @@ class Pipeline:
 
     # Inference
 
+    def _offered(self, model: str) -> bool:
+        return bool(self._fleet.find_model(model))
+
     def _calls(
-        self, trace: Trace, prompt_tokens: int, retrieved: Retrieved | None
+        self, trace: Trace, trial: Trial, prompt_tokens: int, retrieved: Retrieved | None
     ) -> Callable[[Candidate], ModelCall]:
         def pack(budget: int) -> Context | None:
             if retrieved is None or not retrieved.hits:
@@ -272,7 +282,7 @@ class Pipeline:
             context = self._knowledge.pack(retrieved.hits, room)
             return context if context.ids else None
 
-        builder = CallBuilder(trace, prompt_tokens, pack)
+        builder = CallBuilder(trace, prompt_tokens, pack, prompt=trial.prompt)
         return lambda candidate: builder.build(candidate.backend, candidate.model)
 
     def _settle(self, trace: Trace, result: Answered | OpenedStream) -> None:
@@ -283,28 +293,15 @@ class Pipeline:
         trace.first_token_seconds = result.first_token_seconds
         trace.rejections = result.rejections
 
-    def _usage(self, usage: Usage | None, trace: Trace, text: str) -> Usage:
-        """What the backend reported, else the embedder's count, marked as an estimate."""
-        if usage is not None and (usage.input_tokens or usage.output_tokens):
-            return usage
+    def _usage(self, trace: Trace, reported: Usage | None, text: str) -> Usage:
         extra = trace.context.tokens if trace.context else 0
-        prompt = self._tokens(trace.request.prompt_text) + extra
-        return Usage(input_tokens=prompt, output_tokens=self._tokens(text), estimated=True)
+        return self._counter.usage(reported, trace.request.prompt_text, extra, text)
 
     def _prompt_tokens(self, trace: Trace) -> int:
-        """Tokens of the conversation, to see where it fits; counted once a request.
-
-        A short one fits everywhere, and counting it exactly would cost more
-        than looking it up in the cache.
-        """
+        """Tokens of the conversation; counted once a request."""
         if trace.prompt_tokens is None:
-            text = trace.request.prompt_text
-            short = len(text) <= _SHORT_PROMPT
-            trace.prompt_tokens = len(text) // 3 + 1 if short else self._tokens(text)
+            trace.prompt_tokens = self._counter.prompt(trace.request.prompt_text)
         return trace.prompt_tokens
-
-    def _tokens(self, text: str) -> int:
-        return estimate_tokens(text, self._embedder.count_tokens)
 
     async def _relay(
         self, opened: OpenedStream, collector: StreamCollector, trace: Trace
@@ -333,8 +330,7 @@ class Pipeline:
         held: AsyncExitStack,
     ) -> None:
         trace.backend_seconds = opened.backend_seconds
-        text = collector.text
-        trace.usage = self._usage(collector.usage, trace, text)
+        trace.usage = self._usage(trace, collector.usage, collector.text)
         completion = collector.completion(created=int(self._now()))
         if not collector.finished and trace.error is None:
             trace.abandoned()
@@ -350,22 +346,23 @@ class Pipeline:
         held: AsyncExitStack,
     ) -> None:
         """Book, keep and record; then let those go on who wait for this answer."""
-        self._metrics.active_requests.dec()
-        async with held:
-            self._aftermath.charge(trace)
-            if completion is not None and not looks_like_refusal(completion.text):
-                await self._cache.store(
-                    lookup,
-                    trace.request,
-                    vector,
-                    _with_usage(completion, trace.usage),
-                    backend=trace.backend or "",
-                    tier=trace.tier or Tier.LOCAL,
-                    cost_usd=trace.cost_usd,
-                    interaction_id=trace.request.interaction_id,
-                    flight=flight,
-                )
-        self._aftermath.done(trace)
+        try:
+            async with held:
+                self._aftermath.charge(trace)
+                if completion is not None and not looks_like_refusal(completion.text):
+                    await self._cache.store(
+                        lookup,
+                        trace.request,
+                        vector,
+                        _with_usage(completion, trace.usage),
+                        backend=trace.backend or "",
+                        tier=trace.tier or Tier.LOCAL,
+                        cost_usd=trace.cost_usd,
+                        interaction_id=trace.request.interaction_id,
+                        flight=flight,
+                    )
+        finally:
+            self._aftermath.done(trace, completion, lookup, vector)
 
 
 def _with_usage(completion: Completion, usage: Usage) -> Completion:

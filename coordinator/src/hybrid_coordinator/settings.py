@@ -11,42 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hybrid_coordinator.conversation import AUTO_MODEL, Tier
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Seconds = Annotated[float, Field(gt=0.0)]
-Url = Annotated[str, Field(pattern=r"^(https?|redis|rediss|unix)://\S+$")]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://\S+$")]
-Secret = Annotated[
-    str,
-    Field(
-        min_length=1,
-        description=(
-            "Where a secret is: an absolute path, or the name of a systemd credential. "
-            "Never the secret itself."
-        ),
-    ),
-]
-
-BackendName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+from hybrid_coordinator.learning_settings import ExperimentSettings, LearningSettings
+from hybrid_coordinator.option_types import Fraction, HttpUrl, Name, Seconds, Secret, Section, Url
 
 BUNDLED_EMBEDDER = "bundled"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-class Section(BaseModel):
-    """A group of options; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class Collection(StrEnum):
@@ -249,13 +221,6 @@ class RetrievalSettings(Section):
     timeout: Seconds = Field(2.0, description="Seconds after which a request goes on without.")
 
 
-class LearningSettings(Section):
-    """What is worth learning from an answered question."""
-
-    high_value_threshold: Fraction = 0.7
-    pattern_extraction_enabled: bool = True
-
-
 class ValidationSettings(Section):
     """Which answers are turned down."""
 
@@ -311,7 +276,7 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     qdrant: QdrantSettings = QdrantSettings()
     redis: RedisSettings = RedisSettings()
-    backends: dict[BackendName, BackendSettings] = Field(
+    backends: dict[Name, BackendSettings] = Field(
         {"embedded": BackendSettings(kind=BackendKind.EMBEDDED)}
     )
     embedder: EmbedderSettings = EmbedderSettings()
@@ -319,6 +284,9 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     learning: LearningSettings = LearningSettings()
+    experiments: dict[Name, ExperimentSettings] = Field(
+        {}, description="Variants that are compared by their outcomes, by the experiment's name."
+    )
     validation: ValidationSettings = ValidationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     health: HealthSettings = HealthSettings()

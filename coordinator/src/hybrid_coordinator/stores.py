@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from hybrid_coordinator.configuration import read_secret
 from hybrid_coordinator.conversation import LOOPBACK_CALLER
 from hybrid_coordinator.errors import ResourceBusy
 from hybrid_coordinator.ingest.items import NewItem
+from hybrid_coordinator.key_file import load_or_create
 from hybrid_coordinator.knowledge import (
     SHARED,
     Embedder,
@@ -32,6 +31,7 @@ from hybrid_coordinator.knowledge import (
     reindex,
 )
 from hybrid_coordinator.knowledge import NewItem as StoredItem
+from hybrid_coordinator.scrubbing import Scrubber, load_key
 from hybrid_coordinator.settings import Collection, RetrievalSettings, Settings
 from hybrid_coordinator.telemetry import Metrics
 
@@ -123,21 +123,31 @@ async def direct_sink(settings: Settings, target: str) -> AsyncIterator[DirectSi
     async with AsyncExitStack() as stack:
         if settings.qdrant.url is None:
             stack.enter_context(sole_user(settings))
-        stores = await stack.enter_async_context(opened_stores(settings, Metrics()))
-        yield DirectSink(stores.knowledge, target, owner)
+        metrics = Metrics()
+        stores = await stack.enter_async_context(opened_stores(settings, metrics))
+        key = load_key(settings.state_directory / "scrub.key")
+        scrubber = Scrubber(settings.learning.scrub, key, metrics)
+        yield DirectSink(stores.knowledge, target, owner, scrubber)
 
 
 class DirectSink:
     """Puts ingested items into the knowledge of this process."""
 
-    def __init__(self, knowledge: Knowledge, target: str, owner: str) -> None:
+    def __init__(self, knowledge: Knowledge, target: str, owner: str, scrubber: Scrubber) -> None:
         self._knowledge = knowledge
+        self._scrubber = scrubber
         self._owner = owner
         self.target = target
 
     async def add(self, collection: Collection, items: Sequence[NewItem]) -> None:
-        """Store items."""
-        wanted = [StoredItem(payload=item.payload, id=item.id) for item in items]
+        """Store items, without the secrets and personal data in their texts."""
+        payloads = await asyncio.to_thread(
+            lambda: [self._scrubber.scrub_value(item.payload) for item in items]
+        )
+        wanted = [
+            StoredItem(payload=payload, id=item.id)
+            for item, payload in zip(items, payloads, strict=True)
+        ]
         await self._knowledge.add(collection, wanted, self._owner)
 
     async def delete(self, collection: Collection, ids: Sequence[str]) -> None:
@@ -217,23 +227,7 @@ def _nonce_secret(settings: Settings) -> bytes:
     Kept in the state directory: the same knowledge gives the same prompt after
     a restart, and backends' prompt caches go on working.
     """
-    path = settings.state_directory / "fence.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        # Another process may start at the same time: whoever links first wins.
-        own = path.with_name(f".fence.{os.getpid()}")
-        descriptor = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-        try:
-            os.link(own, path)
-        except FileExistsError:
-            key = path.read_bytes()
-        finally:
-            own.unlink()
-        return key
+    return load_or_create(settings.state_directory / "fence.key")
 
 
 def _cache_store(settings: Settings) -> CacheStore:

@@ -8,7 +8,7 @@ places are in the test's log.
 from __future__ import annotations
 
 from tests.nixos.background import FOLDER
-from tests.nixos.coordinator import Coordinator
+from tests.nixos.coordinator import OPERATOR_KEY, Coordinator
 from tests.nixos.machine import TOOLS, Machine, Machines
 from tests.nixos.registry import named
 from tests.nixos.units import COORDINATOR, properties, wanted_units
@@ -28,6 +28,7 @@ def credentials(machines: Machines) -> None:
     _others_are_refused(machine, coordinator)
     _the_remote_api_gets_its_key(coordinator)
     _credentials_are_the_services_alone(machine, coordinator)
+    _only_the_operator_works_on_everybodys(machine, coordinator)
     _no_key_is_readable(machine, coordinator)
 
 
@@ -72,6 +73,18 @@ def _credentials_are_the_services_alone(machine: Machine, coordinator: Coordinat
     machine.fail(f"setpriv --reuid=65534 --regid=65534 --clear-groups ls {folder}")
 
 
+def _only_the_operator_works_on_everybodys(machine: Machine, coordinator: Coordinator) -> None:
+    """The operator's key, which the service made for its jobs, is its user's alone."""
+    mode, owner = machine.succeed(f"stat --format='%a %u' {OPERATOR_KEY}").split()
+    user = machine.succeed(f"stat --format=%u {OPERATOR_KEY.rpartition('/')[0]}").strip()
+    assert (mode, owner) == ("600", user), f"{OPERATOR_KEY} is {mode} {owner}"
+    for options in ({"caller": "alice"}, {"keyless": True}):
+        reply = coordinator.request("POST", "/v1/patterns/extract", {}, **options)
+        assert reply.status in (401, 403), f"with {options} it was answered with {reply.status}"
+    reply = coordinator.request("POST", "/v1/patterns/extract", {}, key_file=OPERATOR_KEY)
+    assert reply.status == 200, f"the operator is refused: {reply.status}: {reply.text}"
+
+
 def _no_key_is_readable(machine: Machine, coordinator: Coordinator) -> None:
     units = [unit for unit in wanted_units(machine) if unit.endswith(".service")]
     jobs = [
@@ -82,7 +95,7 @@ def _no_key_is_readable(machine: Machine, coordinator: Coordinator) -> None:
     text = f"{FOLDER}/unit-texts"
     shown = " ".join(sorted({*units, *jobs}))
     machine.succeed(f"(systemctl cat {shown}; systemctl show {shown}) > {text}")
-    files = sorted(set(coordinator.credentials.values()))
+    files = sorted({*coordinator.credentials.values(), OPERATOR_KEY})
     found = machine.succeed(
         f"python3 {TOOLS}/leaks.py --text {text} --store /nix/store --service {COORDINATOR} "
         + " ".join(files)

@@ -20,9 +20,14 @@ SUMMARY = re.compile(
 STOPPED = (
     ("redis-hybrid-ai.service", r"cache", {"degraded"}, "redis"),
     ("qdrant.service", r"collection\..*", {"degraded"}, "qdrant"),
-    ("lemonade-server.service", r"backend\.lemonade", {"down"}, "backend.lemonade"),
+    (
+        "lemonade-server.service fake-local.service",
+        r"backend\.(lemonade|fake)",
+        {"down"},
+        "backend.lemonade",
+    ),
 )
-"""A unit, its part in ``/ready`` with the state it then has, and its name in the health check."""
+"""Units, their part in ``/ready`` with the state it then has, and its name in the health check."""
 
 PRACTICE = {
     "title": "Close the shutters before a storm",
@@ -36,16 +41,16 @@ def degraded(machines: Machines) -> None:
     """Without its stores and its local model it answers, names what is missing, and recovers."""
     machine = machines["machine"]
     coordinator = Coordinator(machine)
-    coordinator.wait_until_part(r"cache|collection\..*|backend\.(lemonade|remote)", {"ready"})
+    coordinator.wait_until_part(r"cache|collection\..*|backend\.(lemonade|fake|remote)", {"ready"})
     pid = main_pid(machine)
     stored = coordinator.store("best-practices", PRACTICE)
     question = "What happens to shutters in a storm?"
     before = _health(machine)
     missing: set[str] = set()
-    for number, (unit, part, states, name) in enumerate(STOPPED):
-        machine.succeed(f"systemctl stop {unit}")
+    for number, (units, part, states, name) in enumerate(STOPPED):
+        machine.succeed(f"systemctl stop {units}")
         reply = coordinator.answered(f"Who answers when {number + 1} parts are away?", fresh=True)
-        machine.log(f"without {unit}: answered by {reply.route}")
+        machine.log(f"without {units}: answered by {reply.route}")
         coordinator.wait_until_part(part, states)
         missing.add(name)
         named_too = _health(machine)
@@ -54,10 +59,10 @@ def degraded(machines: Machines) -> None:
     assert reply.route.startswith("remote:remote/"), f"answered by {reply.route}"
     assert coordinator.request("GET", "/ready").status == 200
 
-    for unit, *_ in STOPPED:
-        machine.succeed(f"systemctl start {unit}")
+    for units, *_ in STOPPED:
+        machine.succeed(f"systemctl start {units}")
     coordinator.wait_until_part(
-        r"cache|collection\..*|backend\.(lemonade|remote)", {"ready"}, timeout=180
+        r"cache|collection\..*|backend\.(lemonade|fake|remote)", {"ready"}, timeout=180
     )
     _recovered(coordinator, question, stored[0])
     assert _health(machine) == before, "the health check still names what is back"

@@ -14,7 +14,7 @@ from tests.nixos.background import Background
 from tests.nixos.coordinator import Coordinator
 from tests.nixos.limits import limits_hold
 from tests.nixos.machine import Machine, Machines
-from tests.nixos.probing import Findings, as_nobody, inside
+from tests.nixos.probing import Findings, as_nobody, inside, sandbox_of
 from tests.nixos.registry import named
 from tests.nixos.units import COORDINATOR, main_pid, properties, wanted_units
 
@@ -92,13 +92,13 @@ def _tell(machine: Machine, unit: str, found: Findings) -> None:
 
 
 def _units(machine: Machine) -> list[str]:
-    """Every service of the stack, and those that its timers run."""
+    """Every service of the stack, and those that its timers run; of equal sandboxes one."""
     units = wanted_units(machine)
     timers = [unit for unit in units if unit.endswith(".timer")]
     jobs = [properties(machine, timer, "Unit")["Unit"] for timer in timers]
     found = sorted({unit for unit in (*units, *jobs) if OURS.fullmatch(unit)})
     assert COORDINATOR in found, found
-    return found
+    return list({sandbox_of(machine, unit): unit for unit in found}.values())
 
 
 def _arguments() -> list[str]:

@@ -1,5 +1,5 @@
 # Everything at once: keys for clients, stores and model servers, a paid API (a stand-in on this
-# machine), Prometheus, nginx with TLS, the health check, and a unit to call when something fails.
+# machine), Prometheus, nginx with TLS, the jobs, and a unit to call when something fails.
 { pkgs, ... }:
 let
   makeCertificate = pkgs.writeShellScript "make-test-certificate" ''
@@ -15,6 +15,7 @@ in
 {
   imports = [
     ./common.nix
+    ./parts/fake-local.nix
     ./parts/fake-remote.nix
     ./parts/lemonade.nix
   ];
@@ -62,10 +63,17 @@ in
       models = [ ];
     };
 
-    jobs.healthCheck = {
-      interval = "1min";
-      # Ollama has no model here, which is a warning at every check.
-      successExitStatus = [ 1 ];
+    jobs = {
+      healthCheck = {
+        interval = "1min";
+        # Ollama has no model here, which is a warning at every check.
+        successExitStatus = [ 1 ];
+      };
+      # A test waits for it to run by itself.
+      patternExtraction = {
+        interval = "1min";
+        randomizedDelay = "0";
+      };
     };
 
     monitoring.prometheus = {

@@ -1,9 +1,11 @@
-# The least that answers: the coordinator and a Lemonade, with cache and knowledge in the coordinator
-# itself. Everything is on this machine, so nothing else may be reached.
+# The least that answers and learns: the coordinator, a Lemonade and a stand-in that is asked for patterns,
+# with cache, knowledge and queue in the coordinator itself. Everything is on this machine, so nothing
+# else may be reached.
 { pkgs, ... }:
 {
   imports = [
     ./common.nix
+    ./parts/fake-local.nix
     ./parts/lemonade.nix
   ];
 

@@ -2,4 +2,7 @@
 # committed copy of that state in place and looks for what was stored in it.
 {
   imports = [ ./minimal.nix ];
+
+  # What is in that state grows older, and is to be found all the same.
+  services.hybrid-ai.coordinator.settings.learning.retention_days = 36500;
 }

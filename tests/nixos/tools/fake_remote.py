@@ -2,8 +2,10 @@
 
 It lists its models and answers chat completions, whole or as server-sent events. How long an answer
 is and how slowly it comes is in the question: ``[pieces=40 pause=0.25]`` gives 40 pieces, one every
-quarter of a second. ``GET /seen`` tells a test what arrived. It runs inside the machine under test
-with the standard library alone; not for judging what a model says, since there is no model.
+quarter of a second. Where the request asks for JSON by a schema (``response_format``), the answer
+is the document that a test gave by ``PUT /structured``. ``GET /seen`` tells a test what arrived. It
+runs inside the machine under test with the standard library alone, also as a local model server;
+not for judging what a model says, since there is no model.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Seen:
     chats: int = 0
     unauthorized: int = 0
     last_question: str = ""
+    structured: int = 0
+    last_schema: Any = None
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Api:
     models: list[str]
     key: str | None
     seen: Seen = field(default_factory=Seen)
+    structured: Any = None
+    """What it answers where JSON is asked for; None: it cannot."""
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection's requests one after the other until the client closes it."""
@@ -59,6 +65,9 @@ class Api:
         body = await _body(reader, headers)
         if path == "/seen":
             _send(writer, 200, vars(self.seen))
+        elif f"{method} {path}" == "PUT /structured":
+            self.structured = json.loads(body)
+            _send(writer, 200, {})
         else:
             self.seen.requests += 1
             await self._answer(writer, f"{method} {path}", headers, body)
@@ -87,14 +96,23 @@ class Api:
         question = _question(request)
         self.seen.chats += 1
         self.seen.last_question = question
+        wanted = request.get("response_format") or {}
+        if wanted.get("type") == "json_schema" and self.structured is None:
+            _send(writer, 400, _error("This model has no structured output.", None))
+            return
         found = PACE.search(question)
         count, pause = (int(found[1]), float(found[2])) if found else (5, 0.0)
+        pieces = _pieces(count, pause)
+        if wanted.get("type") == "json_schema":
+            self.seen.structured += 1
+            self.seen.last_schema = wanted["json_schema"]["schema"]
+            pieces = _document(self.structured)
         usage = {"prompt_tokens": 10, "completion_tokens": count, "total_tokens": 10 + count}
         head = {"id": f"chatcmpl-{self.seen.chats}", "created": 0, "model": request["model"]}
         if request.get("stream"):
-            await _stream(writer, head, _pieces(count, pause), usage)
+            await _stream(writer, head, pieces, usage)
             return
-        text = "".join([piece async for piece in _pieces(count, pause)])
+        text = "".join([piece async for piece in pieces])
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         _send(
@@ -110,6 +128,13 @@ async def _pieces(count: int, pause: float) -> AsyncIterator[str]:
         if pause:
             await asyncio.sleep(pause)
         yield f"piece-{number} "
+
+
+async def _document(document: Any) -> AsyncIterator[str]:
+    """A document's text in two pieces, neither of which is JSON by itself."""
+    text = json.dumps(document)
+    yield text[: len(text) // 2]
+    yield text[len(text) // 2 :]
 
 
 async def _stream(

@@ -2,31 +2,30 @@
 
 ``write``: ``--writers`` clients store one item after the other, each with a category of its own,
 and write down those that were acknowledged, before they go on; ``--askers`` others search and ask
-questions. A connection that fails is counted and tried again with the next item, until ``--until``
-exists. ``check``: each acknowledged item is searched by its category and compared with what was
-sent. Both end with a report as JSON. Standard library alone.
+questions, until ``--until`` exists. ``check``: each acknowledged item is searched by its category
+and compared with what was sent. Both end with a report as JSON. Standard library alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from tests.nixos.tools.ask import key_of
-    from tests.nixos.tools.wire import Cut, Target, exchange
+    from tests.nixos.tools.clients import Client, Clients
+    from tests.nixos.tools.wire import Target, exchange
 else:  # Inside the machine these are files beside this one, and no package.
     from ask import key_of
-    from wire import Cut, Target, exchange
+    from clients import Client, Clients
+    from wire import Target, exchange
 
 COLLECTION = "best-practices"
-AGAIN = 0.1
-"""Seconds after a failure until the next try."""
 
 
 def item(run: str, number: int) -> dict[str, str]:
@@ -39,38 +38,19 @@ def item(run: str, number: int) -> dict[str, str]:
 
 
 class Writers:
-    """The clients of one run, which share the numbers of the items."""
+    """What the clients of one run do."""
 
     def __init__(self, target: Target, given: argparse.Namespace, acknowledged: TextIO) -> None:
         self._target = target
         self._given = given
         self._acknowledged = acknowledged
-        self._next = 0
-        self._counts: Counter[str] = Counter()
 
     async def run(self) -> dict[str, int]:
         """All clients until they are told to stop."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._given.writers):
-                group.create_task(self._repeat("store", self._store))
-            for number in range(self._given.askers):
-                ask = self._question if number % 2 else self._search
-                group.create_task(self._repeat("ask", ask))
-        return dict(self._counts)
-
-    async def _repeat(self, what: str, one: Any) -> None:
-        while not self._given.until.exists():
-            self._next += 1
-            try:
-                async with asyncio.timeout(self._given.patience):
-                    status = await one(self._next)
-            except (OSError, Cut, TimeoutError) as error:
-                self._counts[f"{what}: {type(error).__name__}"] += 1
-                await asyncio.sleep(AGAIN)
-            else:
-                self._counts[f"{what}: {status}"] += 1
-                if status != 200:
-                    await asyncio.sleep(AGAIN)
+        wanted: list[tuple[str, Client]] = [("store", self._store)] * self._given.writers
+        asking = itertools.cycle((self._search, self._question))
+        wanted += [("ask", ask) for ask in itertools.islice(asking, self._given.askers)]
+        return await Clients(self._given.until, self._given.patience).run(wanted)
 
     async def _store(self, number: int) -> int:
         body = {"items": [{"payload": item(self._given.run, number)}]}

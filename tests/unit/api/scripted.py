@@ -31,7 +31,7 @@ from hybrid_coordinator.conversation import (
     ToolCallDelta,
     Usage,
 )
-from hybrid_coordinator.errors import HybridError, Unprocessable
+from hybrid_coordinator.errors import Unprocessable
 from hybrid_coordinator.gateway import (
     Answer,
     AnswerMeta,
@@ -46,10 +46,12 @@ from hybrid_coordinator.gateway import (
 )
 from hybrid_coordinator.settings import Collection, Settings
 from hybrid_coordinator.telemetry.metrics import Metrics
+from tests.unit.api.scripted_learning import ScriptedLearning
 
 KEYS = "alice:alice-key-0123456789\nbob:bob-key-0123456789\n"
 ALICE = "alice-key-0123456789"
 BOB = "bob-key-0123456789"
+OPERATOR = "0123456789abcdef" * 4
 
 SIZE = 384
 
@@ -96,16 +98,14 @@ TOOL_DELTAS = (
 
 
 @dataclass
-class ScriptedGateway:
+class ScriptedGateway(ScriptedLearning):
     """Answers by ``script``; by default the same sentence, streamed where that is asked."""
 
     script: Script | None = None
     deltas: Sequence[Delta] = DELTAS
     whole: Completion = field(default_factory=completion)
-    error: HybridError | None = None
     is_ready: bool = True
     requests: list[ChatRequest] = field(default_factory=list)
-    calls: list[tuple[object, ...]] = field(default_factory=list)
     finished: int = 0
     """Streams whose ``finally`` ran."""
     afters: int = 0
@@ -211,9 +211,11 @@ def edge(
     gateway: ScriptedGateway | None = None,
     *,
     keys: str | None = None,
+    operator: str | None = None,
     settings: Settings | None = None,
 ) -> Edge:
-    return build_app(gateway or ScriptedGateway(), settings or Settings(), KeyRing(keys))
+    ring = KeyRing(keys, operator=operator)
+    return build_app(gateway or ScriptedGateway(), settings or Settings(), ring)
 
 
 def client(app: Edge, **headers: str) -> httpx.AsyncClient:

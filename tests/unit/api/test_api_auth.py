@@ -8,9 +8,9 @@ import hmac
 import pytest
 
 from hybrid_coordinator.api.auth import KeyRing, caller_id
-from hybrid_coordinator.conversation import LOOPBACK_CALLER
+from hybrid_coordinator.conversation import LOOPBACK_CALLER, OPERATOR_CALLER
 from hybrid_coordinator.errors import SettingsError, Unauthorized
-from tests.unit.api.scripted import ALICE, BOB, KEYS
+from tests.unit.api.scripted import ALICE, BOB, KEYS, OPERATOR
 
 
 def test_without_keys_everybody_is_the_loopback_caller() -> None:
@@ -116,3 +116,41 @@ def test_reload_swaps_all_keys_and_a_bad_text_leaves_the_old_ones() -> None:
     assert ring.identify({b"x-api-key": b"carol-key-0123456789"}).name == "carol"
     with pytest.raises(Unauthorized):
         ring.identify({b"x-api-key": ALICE.encode()})
+
+
+def test_the_operators_key_is_the_operators_and_nobody_elses() -> None:
+    ring = KeyRing(KEYS, operator=OPERATOR)
+    assert ring.identify({b"x-api-key": OPERATOR.encode()}) is OPERATOR_CALLER
+    assert not ring.identify({b"x-api-key": ALICE.encode()}).is_operator
+    with pytest.raises(Unauthorized):
+        KeyRing(KEYS).identify({b"x-api-key": OPERATOR.encode()})
+    ring.reload("carol:carol-key-0123456789")
+    assert ring.identify({b"x-api-key": OPERATOR.encode()}).is_operator
+    assert OPERATOR not in repr(vars(ring))
+
+
+@pytest.mark.parametrize("name", ["operator", "loopback"])
+def test_a_caller_of_the_operators_name_is_no_operator_lesson_22(name: str) -> None:
+    ring = KeyRing(f"{name}:{ALICE}", operator=OPERATOR)
+    caller = ring.identify({b"x-api-key": ALICE.encode()})
+    assert (caller.name, caller.is_operator) == (name, False)
+
+
+def test_a_copy_of_the_operators_key_in_the_keys_file_makes_nobody_operator() -> None:
+    ring = KeyRing(f"alice:{OPERATOR}", operator=OPERATOR)
+    assert not ring.identify({b"x-api-key": OPERATOR.encode()}).is_operator
+
+
+def test_the_operators_key_is_compared_in_constant_time_too_lesson_22(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[int, int]] = []
+    real = hmac.compare_digest
+
+    def spy(a: bytes, b: bytes) -> bool:
+        compared.append((len(a), len(b)))
+        return real(a, b)
+
+    monkeypatch.setattr(hmac, "compare_digest", spy)
+    KeyRing(KEYS, operator=OPERATOR).identify({b"x-api-key": OPERATOR.encode()})
+    assert compared == [(32, 32)] * 3

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
 from hybrid_coordinator.api.edge import OPEN_PATHS
+from hybrid_coordinator.api.learning_operations import LEARNING_OPERATIONS
+from hybrid_coordinator.api.mcp_tools import TOOLS
 from hybrid_coordinator.api.openapi import OPERATIONS, document
+from hybrid_coordinator.cli.main import app
+from hybrid_coordinator.client import HybridClient
 from tests.unit.api.scripted import KEYS, client, edge
 
 
@@ -88,3 +94,18 @@ async def test_the_document_is_served() -> None:
         answer = await http.get("/openapi.json")
     assert answer.content == document(needs_key=False)
     assert answer.json()["openapi"] == "3.1.0"
+
+
+def test_every_learning_endpoint_tool_and_command_is_in_the_reference() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "api-learning.md").read_text()
+    for operation in LEARNING_OPERATIONS:
+        place = f"{operation.method} {operation.path}"
+        assert f"`{operation.path if operation.path == '/mcp' else place}`" in text
+    for tool in TOOLS:
+        assert f"| `{tool.name}` |" in text
+    for name, member in vars(HybridClient).items():
+        if inspect.iscoroutinefunction(member) and not name.startswith("_"):
+            assert f"| `{name}` |" in text
+    for command in app.registered_commands:
+        if command.rich_help_panel == "Learning" and command.name != "mcp":
+            assert f"`{command.name}`" in text

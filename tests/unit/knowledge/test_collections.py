@@ -20,6 +20,7 @@ from hybrid_coordinator.knowledge.collections import (
     parse_item,
     read_record,
 )
+from hybrid_coordinator.knowledge.items import UsedItem
 from hybrid_coordinator.settings import Collection
 
 ARCHITECTURE = {
@@ -146,3 +147,36 @@ def test_an_items_record_counts_for_and_against_it(
     good = parse_item(collection, {**SMALLEST[collection], **better})
     bad = parse_item(collection, {**SMALLEST[collection], **worse})
     assert 0 <= bad.proven() < good.proven() <= 1
+
+
+@pytest.mark.parametrize(
+    ("collection", "payload", "evidence"),
+    [
+        # Beta(1, 1) after 3 successes and 1 failure: (3 + 1)/(4 + 2)
+        (Collection.CODEBASE_CONTEXT, {"success_rate": 4 / 6, "outcome_count": 4}, (3, 1)),
+        (Collection.CODEBASE_CONTEXT, {"success_rate": 0.75}, (1.5, 0.5)),
+        (Collection.CODEBASE_CONTEXT, {"success_rate": 1.0, "outcome_count": 5}, (5, 0)),
+        (
+            Collection.SKILLS_PATTERNS,  # two of three helpful ones are what it was taken from
+            {"helpful_count": 3, "success_rate": 2 / 3, "outcome_count": 1},
+            (3, 0),
+        ),
+        (
+            Collection.ERROR_SOLUTIONS,
+            {"success_count": 1, "failure_count": 2, "confidence_score": 0.9},
+            (1, 2),
+        ),
+        (
+            Collection.BEST_PRACTICES,  # failures are known from its uses only
+            {"endorsement_count": 2, "success_rate": 3 / 6, "outcome_count": 4},
+            (2, 2),
+        ),
+    ],
+)
+def test_an_items_evidence_is_what_its_uses_and_its_sources_say(
+    collection: Collection, payload: dict[str, object], evidence: tuple[float, float]
+) -> None:
+    item = parse_item(collection, {**SMALLEST[collection], **payload})
+    assert isinstance(item, UsedItem)
+    assert item.evidence() == pytest.approx(evidence)
+    assert item.proven() == pytest.approx((evidence[0] + 1) / (sum(evidence) + 2))

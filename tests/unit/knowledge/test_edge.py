@@ -39,10 +39,10 @@ async def test_optimising_keeps_every_point_and_what_was_written_meanwhile(
     await store.upsert(SKILLS, many(300))
     real = edge_module._optimise_elsewhere
 
-    async def write_meanwhile(copy: Path) -> None:
+    async def write_meanwhile(copy: Path, *how: str) -> None:
         await store.upsert(SKILLS, [point(1000, unit(1)), point(5, unit(1), skill_name="changed")])
         await store.delete(SKILLS, Filter(ids=(str(uuid.UUID(int=7)),)))
-        await real(copy)
+        await real(copy, *how)
 
     monkeypatch.setattr(edge_module, "_optimise_elsewhere", write_meanwhile)
     assert await store.optimise(SKILLS)
@@ -81,7 +81,7 @@ async def test_closing_in_the_middle_of_optimising_loses_nothing(
     store = EdgeStore(folder, SIZE, EMBEDDER, flush_seconds=0.0)
     started = asyncio.Event()
 
-    async def never_ends(copy: Path) -> None:
+    async def never_ends(copy: Path, *how: str) -> None:
         started.set()
         await asyncio.Event().wait()
 
@@ -148,3 +148,52 @@ def test_a_copy_keeps_its_holes_and_its_bytes(tmp_path: Path) -> None:
     for name in ("sparse", "empty", "full"):
         assert (tmp_path / "b" / name).read_bytes() == (source / name).read_bytes()
     assert (tmp_path / "b" / "sparse").stat().st_blocks * 512 < 1 << 20
+
+
+def files_with(folder: Path, text: bytes) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and text in p.read_bytes()]
+
+
+async def test_after_a_purge_no_file_has_what_was_deleted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine itself keeps it, in the segment and in the log, for an unknown time."""
+    store = EdgeStore(folder, SIZE, EMBEDDER)
+    await store.init()
+    await store.upsert(SKILLS, many(300))
+    gone = point(999, unit(1), {7: 1.0}, skill_name="Xyzzy-marker")
+    await store.upsert(SKILLS, [gone])
+    await store.set_payload(
+        SKILLS, [str(uuid.UUID(int=4))], {"skill_name": "amended", "learned": True}
+    )
+    await store.delete(SKILLS, Filter(ids=(gone.id,)))
+    assert files_with(folder, b"Xyzzy-marker")
+    real = edge_module._optimise_elsewhere
+
+    async def write_meanwhile(copy: Path, *how: str) -> None:
+        await store.upsert(SKILLS, [point(3, unit(1), skill_name="meanwhile")])
+        await real(copy, *how)
+
+    monkeypatch.setattr(edge_module, "_optimise_elsewhere", write_meanwhile)
+    before = {p.id: p for p in (await store.scroll(SKILLS, limit=1000, with_vectors=True)).points}
+    assert await store.purge(SKILLS)
+    assert not files_with(folder, b"Xyzzy-marker")
+    # Everything else is as it was, and can still be changed: also after a restart.
+    await store.set_payload(SKILLS, [str(uuid.UUID(int=5))], {"skill_name": "after"})
+    await store.aclose()
+    store = EdgeStore(folder, SIZE, EMBEDDER)
+    await store.init()
+    after = {p.id: p for p in (await store.scroll(SKILLS, limit=1000, with_vectors=True)).points}
+    assert after.keys() == before.keys()
+    changed = {str(uuid.UUID(int=n)): name for n, name in ((3, "meanwhile"), (5, "after"))}
+    for id_, found in after.items():
+        if id_ in changed:
+            assert found.payload["skill_name"] == changed[id_]
+        else:
+            assert found.payload == before[id_].payload
+        if id_ != str(uuid.UUID(int=3)):
+            assert found.dense == pytest.approx(before[id_].dense, abs=1e-6)
+    assert after[str(uuid.UUID(int=4))].payload["learned"] is True
+    hits = await store.query(SKILLS, unit(0, 1), SparseVector((9,), (1.0,)), 5)
+    assert any(hit.sparse_rank == 1 for hit in hits), "words are found as before"
+    await store.aclose()

@@ -19,7 +19,7 @@ from hybrid_coordinator.knowledge import Knowledge, NewItem, SparseEncoder
 from hybrid_coordinator.knowledge.embedding import FastembedEmbedder
 from hybrid_coordinator.knowledge.items import CodebaseContext
 from hybrid_coordinator.knowledge.qdrant import QdrantStore
-from hybrid_coordinator.knowledge.store import KnowledgeStore
+from hybrid_coordinator.knowledge.store import Filter, KnowledgeStore
 from hybrid_coordinator.settings import Collection, RetrievalSettings
 from hybrid_coordinator.telemetry.metrics import Metrics
 
@@ -279,4 +279,61 @@ async def test_a_floor_in_the_settings_overrides_the_calibrated_one(
     await made.knowledge.start()
     await made.knowledge.add(BEST, [NewItem(UNDO)], "")
     assert (await made.knowledge.search("How do I undo a commit?", None, "")).hits == ()
+    await made.knowledge.aclose()
+
+
+async def test_what_only_adds_need_not_be_announced(room: Room) -> None:
+    (id_,) = await room.knowledge.add(BEST, [NewItem(UNDO)], "", announce=False)
+    assert await room.knowledge.amend(BEST, [id_], {"endorsement_count": 2}) == 1
+    assert room.changed == []
+    assert await room.knowledge.has_items()
+    await room.knowledge.amend(BEST, [id_], {"status": "retired"}, announce=True)
+    assert room.changed == [BEST]
+
+
+async def test_amending_sets_some_fields_and_passes_over_what_is_gone(room: Room) -> None:
+    (id_,) = await room.knowledge.add(BEST, [NewItem(UNDO, created=12.0)], "anna")
+    gone = str(uuid.uuid4())
+    assert await room.knowledge.amend(BEST, [gone, id_], {"endorsement_count": 2}) == 1
+    assert await room.knowledge.amend(BEST, [gone], {"endorsement_count": 3}, announce=True) == 0
+    assert await room.knowledge.amend(BEST, [], {"endorsement_count": 3}) == 0
+    store = await room.knowledge.opened()
+    (point,) = await store.get(BEST, [id_])
+    assert (point.payload["endorsement_count"], point.payload["title"]) == (2, UNDO["title"])
+    assert (point.payload["caller"], point.payload["created"]) == ("anna", 12.0)
+    assert room.changed == [BEST]
+
+
+async def test_a_field_that_the_collection_does_not_have_cannot_be_amended(room: Room) -> None:
+    (id_,) = await room.knowledge.add(BEST, [NewItem(UNDO)], "anna")
+    with pytest.raises(ValueError, match="helpful_count"):
+        await room.knowledge.amend(BEST, [id_], {"helpful_count": 1, "status": "trusted"})
+    store = await room.knowledge.opened()
+    assert (await store.get(BEST, [id_]))[0].payload["status"] == "trusted"
+
+
+async def test_similar_items_come_by_meaning_alone_however_far(
+    room: Room, embedder: FastembedEmbedder
+) -> None:
+    undo, bread = await room.knowledge.add(BEST, [NewItem(UNDO), NewItem(BREAD)], "anna")
+    text = "\n".join(UNDO[key] for key in ("title", "category", "description"))
+    found = await room.knowledge.similar(BEST, text, None, 5)
+    assert [point.id for point, _ in found] == [undo, bread]
+    assert found[0][1] == pytest.approx(1.0, abs=1e-3)
+    assert found[1][1] < 0.3
+    others = Filter(any_of={"caller": ("ben",)})
+    assert await room.knowledge.similar(BEST, text, others, 5) == []
+    vector = await embedder.embed_query("How long does dough rise?")
+    ((nearest, _),) = await room.knowledge.similar(BEST, "", None, 1, vector=vector)
+    assert nearest.id == bread
+    with pytest.raises(EmbeddingError):
+        await room.knowledge.similar(BEST, "  ", None, 5)
+
+
+async def test_the_calibration_has_the_floors_of_the_settings(embedder: FastembedEmbedder) -> None:
+    settings = RetrievalSettings(floors={BEST: 0.5})
+    made = build(QdrantStore.local(None, embedder.size, embedder.name), embedder, settings)
+    assert made.knowledge.embedder is embedder
+    assert made.knowledge.calibration.floor(BEST) == 0.5
+    assert made.knowledge.calibration.floor(ERRORS) == embedder.calibration.floor(ERRORS)
     await made.knowledge.aclose()

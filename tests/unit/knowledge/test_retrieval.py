@@ -49,7 +49,7 @@ def skill(number: int, dense: Vector, words: Sequence[int] = (), **payload: obje
         id=str(uuid.UUID(int=number)),
         dense=dense,
         sparse=SparseVector(tuple(words), (1.0,) * len(words)),
-        payload={"skill_name": f"skill {number}", "caller": "", **payload},
+        payload={"skill_name": f"skill {number}", "caller": "", "status": "trusted", **payload},
     )
 
 
@@ -144,13 +144,6 @@ async def test_a_caller_sees_its_own_and_the_shared_items_only(store: KnowledgeS
     assert numbers(await search(store, caller="carl")) == [3]
 
 
-async def test_a_retired_pattern_is_never_returned(store: KnowledgeStore) -> None:
-    await store.upsert(
-        SKILLS, [skill(1, at(0.95), [5], status="retired"), skill(2, at(0.6, 2), status="trusted")]
-    )
-    assert numbers(await search(store, words=[5])) == [2]
-
-
 async def test_the_same_text_comes_once_from_whatever_collection(store: KnowledgeStore) -> None:
     await store.upsert(
         SKILLS,
@@ -175,24 +168,6 @@ async def test_duplicates_do_not_use_up_the_limit(store: KnowledgeStore) -> None
     first, second = numbers(await search(store, limits={SKILLS: 2}))
     assert first in (1, 2, 3)
     assert second == 9
-
-
-async def test_a_proven_item_outranks_an_unproven_equal_one(store: KnowledgeStore) -> None:
-    await store.upsert(
-        SKILLS,
-        [
-            skill(1, at(0.8)),
-            skill(2, at(0.8, 2), helpful_count=9),
-            skill(3, at(0.8, 3), harmful_count=9),
-        ],
-    )
-    ranked = numbers(await search(store))
-    assert ranked.index(2) < ranked.index(1) < ranked.index(3)
-
-
-async def test_being_proven_does_not_beat_being_much_nearer(store: KnowledgeStore) -> None:
-    await store.upsert(SKILLS, [skill(1, at(0.9)), skill(2, at(0.5, 2), helpful_count=1000)])
-    assert numbers(await search(store)) == [1, 2]
 
 
 async def test_words_lift_an_item_that_is_a_little_farther(store: KnowledgeStore) -> None:

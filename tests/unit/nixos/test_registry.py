@@ -35,6 +35,9 @@ REQUIRED = {
     "upgrade": False,
     "first-boot": False,
     "bad-settings": False,
+    "extraction-runs": True,
+    "outbox-survives-kill": True,
+    "queue-waits-for-model": False,
 }
 """The tests that were asked for, and whether QEMU has to run them too."""
 

@@ -25,6 +25,13 @@ EXAMPLES: list[Event] = [
     e.PatternExtraction(timestamp=1.0, interaction_id="i", patterns_found=1),
     e.FineTuningUpdate(timestamp=1.0, dataset_size=10, new_examples=2),
     e.ValueScoreComputed(timestamp=1.0, interaction_id="i", score=0.7),
+    e.PatternStatusChanged(
+        timestamp=1.0,
+        collection="skills-patterns",
+        item_id="i",
+        status="trusted",
+        why="two independent successes",
+    ),
     e.CacheLookup(timestamp=1.0, status=CacheStatus.MISS, latency_ms=0.1),
     e.RoutingDecision(timestamp=1.0, tier=Tier.LOCAL, backend="b", model="m", reason="pinned"),
     e.Inference(

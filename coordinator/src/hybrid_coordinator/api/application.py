@@ -12,6 +12,8 @@ from hybrid_coordinator.api.edge import Edge, Endpoint, Lifespan
 from hybrid_coordinator.api.embeddings import EmbeddingEndpoints
 from hybrid_coordinator.api.identifiers import new_interaction_id
 from hybrid_coordinator.api.knowledge import KnowledgeEndpoints
+from hybrid_coordinator.api.learning import LearningEndpoints
+from hybrid_coordinator.api.mcp import McpEndpoint
 from hybrid_coordinator.api.models import ModelEndpoints
 from hybrid_coordinator.api.openapi import document
 from hybrid_coordinator.api.service import ServiceEndpoints
@@ -51,6 +53,9 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
     embeddings = EmbeddingEndpoints(gateway)
     models = ModelEndpoints(gateway)
     knowledge = KnowledgeEndpoints(gateway)
+    learning = LearningEndpoints(gateway)
+    mcp = McpEndpoint(gateway)
+    interaction = "/v1/interactions/{interaction_id}"
     service = ServiceEndpoints(gateway, describe=lambda: document(needs_key=not keys.is_open))
     return [
         Endpoint("POST", "/v1/chat/completions", chat.completions),
@@ -64,6 +69,16 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
         Endpoint("POST", "/v1/knowledge/{collection}", knowledge.add),
         Endpoint("DELETE", "/v1/knowledge/{collection}", knowledge.delete),
         Endpoint("POST", "/v1/cache/invalidate", knowledge.invalidate),
+        Endpoint("POST", "/v1/interactions", learning.track),
+        Endpoint("GET", interaction, learning.interaction),
+        Endpoint("DELETE", interaction, learning.forget),
+        Endpoint("POST", f"{interaction}/outcome", learning.outcome),
+        Endpoint("POST", "/v1/training-data", learning.training_data),
+        Endpoint("POST", "/v1/patterns/extract", learning.extract),
+        Endpoint("GET", "/v1/patterns/queue", learning.queue),
+        Endpoint("POST", "/v1/patterns/queue/replay", learning.replay),
+        Endpoint("GET", "/v1/experiments", learning.experiments),
+        Endpoint("POST", "/mcp", mcp.serve),
         Endpoint("GET", "/health", service.health),
         Endpoint("GET", "/ready", service.ready),
         Endpoint("GET", "/metrics", service.metrics),

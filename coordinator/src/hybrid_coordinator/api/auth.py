@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hybrid_coordinator.conversation import LOOPBACK_CALLER, Caller
+from hybrid_coordinator.conversation import LOOPBACK_CALLER, OPERATOR_CALLER, Caller
 from hybrid_coordinator.errors import SettingsError, Unauthorized
 
 MIN_KEY_LENGTH = 16
@@ -33,10 +33,18 @@ class KeyRing:
     with ``#`` are passed over. None means that no key is configured: whoever can
     connect is ``LOOPBACK_CALLER``. Raises ``SettingsError`` for a line that is
     not a key, for a name or key given twice, and for a text without any key.
+
+    ``operator`` is the key of ``OPERATOR_CALLER``, which jobs and commands of this
+    machine have. Only the key makes an operator: no name in ``text`` does.
     """
 
-    def __init__(self, text: str | None = None) -> None:
-        self._entries: tuple[_Entry, ...] | None = None if text is None else _parse(text)
+    def __init__(self, text: str | None = None, *, operator: str | None = None) -> None:
+        self._operator: tuple[_Entry, ...] = ()
+        if operator is not None:
+            self._operator = (_Entry(_digest(operator.encode()), OPERATOR_CALLER),)
+        self._entries: tuple[_Entry, ...] | None = None
+        if text is not None:
+            self.reload(text)
 
     @property
     def is_open(self) -> bool:
@@ -44,8 +52,9 @@ class KeyRing:
         return self._entries is None
 
     def reload(self, text: str) -> None:
-        """Replace all keys at once; on ``SettingsError`` the old ones stay."""
-        self._entries = _parse(text)
+        """Replace all keys but the operator's at once; on ``SettingsError`` the old ones stay."""
+        # A caller's own entry comes last and wins: nobody is made operator by a copied key.
+        self._entries = (*self._operator, *_parse(text))
 
     def identify(self, headers: Mapping[bytes, bytes]) -> Caller:
         """The caller behind ``authorization: Bearer`` or ``x-api-key``.
@@ -55,7 +64,7 @@ class KeyRing:
         if self._entries is None:
             return LOOPBACK_CALLER
         presented = _presented(headers)
-        digest = hashlib.sha256(presented).digest()
+        digest = _digest(presented)
         found: Caller | None = None
         # Every entry is compared, so the time says nothing about which one matched.
         for entry in self._entries:
@@ -70,6 +79,10 @@ def caller_id(key: str) -> str:
     """The stable public id of a key's caller: 16 hexadecimal digits that do not reveal the key."""
     key_hash = hashlib.sha256(key.encode()).hexdigest()
     return hashlib.sha256(f"caller:{key_hash}".encode()).hexdigest()[:16]
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes:
@@ -113,7 +126,7 @@ def _parse(text: str) -> tuple[_Entry, ...]:
                 f"API keys, line {number}: the key of '{name}' has a character that a "
                 "header cannot carry; use letters, digits and punctuation only."
             )
-        digest = hashlib.sha256(key.encode()).digest()
+        digest = _digest(key.encode())
         if name in names:
             raise SettingsError(f"API keys, line {number}: the name '{name}' is given twice.")
         if digest in digests:

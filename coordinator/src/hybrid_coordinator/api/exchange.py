@@ -11,13 +11,14 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from hybrid_coordinator.api import body
 from hybrid_coordinator.conversation import CacheStatus, Caller, Dialect, Json
-from hybrid_coordinator.errors import HybridError, Unauthorized
+from hybrid_coordinator.errors import HybridError, InvalidRequest, Unauthorized
 from hybrid_coordinator.gateway import AnswerMeta, meta_of
 from hybrid_coordinator.wire import anthropic, openai
 from hybrid_coordinator.wire.json_text import parse_object
@@ -95,6 +96,16 @@ class Exchange:
         value: Any = self.scope["path_params"][name]
         return str(value)
 
+    def query(self, *names: str) -> dict[str, list[str]]:
+        """The query parameters; raises ``InvalidRequest`` for one that is not in ``names``."""
+        found = parse_qs(
+            self.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace"
+        )
+        if any(name not in names for name in found):
+            known = " and ".join(f"'{name}'" for name in names)
+            raise InvalidRequest(f"Of query parameters only {known} is known here.", field="query")
+        return found
+
     async def json(self, parser: body.Parser = parse_object) -> Json:
         """The request's body; raises a ``RequestError`` where it is none that is accepted."""
         body.check_type(self.headers)
@@ -117,10 +128,14 @@ class Exchange:
         self, data: bytes, *, status: int = 200, content_type: bytes = JSON
     ) -> None:
         """Send a whole answer that no chat model had a part in."""
+        self.asks_no_model()
+        await self.respond(data, status=status, content_type=content_type)
+
+    def asks_no_model(self) -> None:
+        """Note for the headers that no chat model has a part in the answer."""
         self.meta = AnswerMeta(
             self.meta.interaction_id, CacheStatus.BYPASS, "none", "no model was asked"
         )
-        await self.respond(data, status=status, content_type=content_type)
 
     async def respond_empty(self) -> None:
         """Send 204."""
@@ -173,7 +188,8 @@ class Exchange:
         """The ``send`` of applications mounted under this one."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), *self._meta_headers()]
+            own = message.get("headers", ())
+            message["headers"] = [*own, *self._meta_headers(), *self.answer_headers]
         await self._send(message)
 
     def _headers(self, content_type: bytes) -> list[tuple[bytes, bytes]]:

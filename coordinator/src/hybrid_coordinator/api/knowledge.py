@@ -6,11 +6,9 @@ evicted is decided behind the gateway.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs
-
 from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.exchange import Exchange
-from hybrid_coordinator.errors import InvalidRequest, NotFound
+from hybrid_coordinator.errors import NotFound
 from hybrid_coordinator.gateway import Gateway, KnowledgeItem
 from hybrid_coordinator.settings import Collection
 
@@ -71,14 +69,7 @@ class KnowledgeEndpoints:
     async def delete(self, exchange: Exchange) -> None:
         """Delete the items that ``?id=…&id=…`` names."""
         collection = _collection(exchange)
-        query = parse_qs(
-            exchange.scope["query_string"].decode("latin-1"),
-            keep_blank_values=True,
-            errors="replace",
-        )
-        unknown = next((name for name in query if name != "id"), None)
-        if unknown is not None:
-            raise InvalidRequest("Only the query parameter 'id' is known here.", field="query")
+        query = exchange.query("id")
         wanted = schemas.validate(schemas.DeleteRequest, {"id": query.get("id", [])})
         deleted = await self._gateway.delete_knowledge(collection, wanted.id, exchange.caller)
         await exchange.respond_json({"deleted": deleted})

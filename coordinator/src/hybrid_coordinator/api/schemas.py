@@ -6,13 +6,13 @@ a number in a string is a mistake of the caller and is named, not repaired.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from hybrid_coordinator.conversation import Json
-from hybrid_coordinator.errors import InvalidRequest
+from hybrid_coordinator.errors import InvalidRequest, RequestError, Unprocessable
 from hybrid_coordinator.gateway import PartState
 from hybrid_coordinator.settings import Collection
 
@@ -25,18 +25,25 @@ AgentType = Annotated[str, Field(pattern=AGENT_TYPE_PATTERN)]
 # JSON has no enums, so the strictness of the rest would refuse every name.
 CollectionName = Annotated[Collection, Field(strict=False)]
 # JSON has one kind of number: 7.0 is an integer there, and to JSON Schema.
-_whole = BeforeValidator(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
-TokenBudget = Annotated[int, Field(ge=0, le=1_000_000), _whole]
-Limit = Annotated[int, Field(ge=1, le=100), _whole]
+whole = BeforeValidator(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
+TokenBudget = Annotated[int, Field(ge=0, le=1_000_000), whole]
+Limit = Annotated[int, Field(ge=1, le=100), whole]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 FilterValue = str | bool | int | Number
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A JSON object of which every field is known.
+
+    A number that a field in ``unprocessable`` cannot hold is 422 and not 400.
+    """
+
+    unprocessable: ClassVar[frozenset[str]] = frozenset()
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class AugmentRequest(_Body):
+class AugmentRequest(Body):
     """A question that stored knowledge is to be put around."""
 
     query: Query
@@ -46,7 +53,7 @@ class AugmentRequest(_Body):
     )
 
 
-class AugmentResponse(_Body):
+class AugmentResponse(Body):
     """The prompt to send to a model, and the items that are in it."""
 
     augmented_prompt: str
@@ -56,7 +63,7 @@ class AugmentResponse(_Body):
     context_tokens: int
 
 
-class SearchRequest(_Body):
+class SearchRequest(Body):
     """A search in the stored knowledge."""
 
     query: Query
@@ -71,7 +78,7 @@ class SearchRequest(_Body):
     )
 
 
-class SearchHitBody(_Body):
+class SearchHitBody(Body):
     """A stored item that fits."""
 
     id: str
@@ -80,13 +87,13 @@ class SearchHitBody(_Body):
     payload: dict[str, Any]
 
 
-class SearchResponse(_Body):
+class SearchResponse(Body):
     """Hits, best first."""
 
     hits: list[SearchHitBody]
 
 
-class KnowledgeItemBody(_Body):
+class KnowledgeItemBody(Body):
     """An item to store: its fields, and its id and vector where the caller has them."""
 
     payload: dict[str, Any] = Field(min_length=1)
@@ -96,25 +103,25 @@ class KnowledgeItemBody(_Body):
     )
 
 
-class KnowledgeRequest(_Body):
+class KnowledgeRequest(Body):
     """Items for one collection; stored all or none."""
 
     items: list[KnowledgeItemBody] = Field(min_length=1, max_length=1000)
 
 
-class KnowledgeResponse(_Body):
+class KnowledgeResponse(Body):
     """The ids of the stored items, in order."""
 
     ids: list[str]
 
 
-class DeletedResponse(_Body):
+class DeletedResponse(Body):
     """How many items there were and are no more."""
 
     deleted: int
 
 
-class DeleteRequest(_Body):
+class DeleteRequest(Body):
     """The ``id`` parameters of a deletion."""
 
     id: list[ItemId] = Field(min_length=1, max_length=1000)
@@ -126,7 +133,7 @@ def _exactly_one(schema: Json) -> None:
         schema.setdefault("oneOf", []).append({"required": [name]})
 
 
-class InvalidateRequest(_Body):
+class InvalidateRequest(Body):
     """Which cached answer was wrong: by the interaction that got it, or by its question."""
 
     model_config = ConfigDict(json_schema_extra=_exactly_one)
@@ -142,45 +149,54 @@ class InvalidateRequest(_Body):
         return self
 
 
-class InvalidateResponse(_Body):
+class InvalidateResponse(Body):
     """How many cached answers were evicted."""
 
     evicted: int
 
 
-class HealthResponse(_Body):
+class HealthResponse(Body):
     """The process answers."""
 
     status: str
 
 
-class PartBody(_Body):
+class PartBody(Body):
     """How one dependency is."""
 
     state: Annotated[PartState, Field(strict=False)]
     detail: str
 
 
-class ReadyResponse(_Body):
+class ReadyResponse(Body):
     """Whether a question could be answered now, and every dependency by name."""
 
     ready: bool
     parts: dict[str, PartBody]
 
 
-BodyT = TypeVar("BodyT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=Body)
 
 
 def validate(model: type[BodyT], value: Json) -> BodyT:
-    """The body as its model; raises ``InvalidRequest`` that names the first field at fault."""
+    """The body as its model.
+
+    Raises ``InvalidRequest``, or ``Unprocessable`` where the model says so; both
+    name the first field at fault.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_context=False)[0]
         path = _path(first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         where = f"'{path}'" if path else "the body"
-        raise InvalidRequest(f"In {where}: {message}.", field=path or None) from None
+        given = first["input"]
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        kind: type[RequestError] = (
+            Unprocessable if is_number and path in model.unprocessable else InvalidRequest
+        )
+        raise kind(f"In {where}: {message}.", field=path or None) from None
 
 
 def _path(location: tuple[int | str, ...]) -> str:

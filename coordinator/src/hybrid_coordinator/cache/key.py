@@ -95,6 +95,7 @@ def cache_key(request: ChatRequest, embedder: str) -> CacheKey:
                 "body": rest,
                 "messages": messages,
                 "native": _native_rest(request.native),
+                **({"variant": request.variant} if request.variant else {}),
             }
         )
     )

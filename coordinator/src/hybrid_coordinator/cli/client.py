@@ -16,7 +16,8 @@ from rich.console import Console
 
 from hybrid_coordinator.configuration import read_secret
 from hybrid_coordinator.errors import HybridError
-from hybrid_coordinator.settings import Settings
+from hybrid_coordinator.operator_key import read_operator_key
+from hybrid_coordinator.settings import LOOPBACK_HOSTS, Settings
 from hybrid_coordinator.wire.sse import EventSplitter
 
 _HEADERS = ("x-hybrid-interaction-id", "x-hybrid-cache", "x-hybrid-route", "x-hybrid-reason")
@@ -35,12 +36,17 @@ class Connection:
 
     @classmethod
     def find(cls, settings: Settings, url: str | None, key_file: Path | None) -> Connection:
-        """From the options given, else from the settings the server itself uses."""
-        key = None
+        """From the options given, else from the settings the server itself uses.
+
+        Without a key file the operator's key is taken where this user may read it;
+        it is shown to nobody but this machine's own coordinator.
+        """
+        where = (url or settings.local_url).rstrip("/")
         if key_file is not None:
             key = read_secret(str(key_file.absolute()), option="--key-file").splitlines()[0]
-            key = key.partition(":")[2] or key
-        return cls(url=(url or settings.local_url).rstrip("/"), key=key)
+            return cls(url=where, key=key.partition(":")[2] or key)
+        own = where == settings.local_url or httpx.URL(where).host in LOOPBACK_HOSTS
+        return cls(url=where, key=read_operator_key(settings.state_directory) if own else None)
 
     @contextmanager
     def client(self) -> Iterator[httpx.Client]:

@@ -8,22 +8,33 @@ a sentence on stderr, 2 wrong usage; ``health`` has those of monitoring plug-ins
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hybrid_coordinator import __version__
+from hybrid_coordinator.cli import learning
 from hybrid_coordinator.cli.health import PlugIn, check_and_show
+from hybrid_coordinator.cli.options import (
+    SYSTEM_FILE,
+    AsJson,
+    Config,
+    KeyFile,
+    ServiceConfig,
+    Url,
+    failing_plainly,
+    of_this_machine,
+    print_json,
+    say,
+    settings_from,
+)
 from hybrid_coordinator.errors import CollectionMismatch, HybridError, ResourceBusy, SettingsError
 
-if TYPE_CHECKING:
-    from hybrid_coordinator.settings import Settings
+__all__ = ["SYSTEM_FILE", "app", "main"]
 
 app = typer.Typer(
     name="hybrid-coordinator",
@@ -33,51 +44,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-SYSTEM_FILE = Path("/etc/hybrid-ai/settings.json")
-"""Where the NixOS module puts the settings of the machine's service."""
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", envvar="HYBRID_AI_CONFIG", help="Settings file (JSON).", dir_okay=False
-    ),
-]
-ServiceConfig = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="HYBRID_AI_CONFIG",
-        help=f"Settings file (JSON); default: {SYSTEM_FILE} where there is one.",
-        dir_okay=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Url = Annotated[str | None, typer.Option("--url", help="A coordinator's URL.")]
-KeyFile = Annotated[
-    Path | None, typer.Option("--key-file", help="File with the API key.", dir_okay=False)
-]
-
-
-def say(text: str = "") -> None:
-    """One line to stdout."""
-    typer.echo(text)
-
-
-def print_json(value: Any) -> None:
-    """One JSON document to stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-@contextmanager
-def failing_plainly(status: Callable[[HybridError], int] = lambda _: 1) -> Iterator[None]:
-    """Turn this package's errors into a sentence on stderr and an exit status."""
-    try:
-        yield
-    except HybridError as error:
-        typer.echo(error.message, err=True)
-        raise typer.Exit(status(error)) from None
-
 
 def service_status(error: HybridError) -> int:
     """``serve``'s exit status, by sysexits.h: whether starting it again can help."""
@@ -86,25 +52,6 @@ def service_status(error: HybridError) -> int:
     if isinstance(error, SettingsError | CollectionMismatch):
         return os.EX_CONFIG
     return 1
-
-
-def settings_from(config: Path | None, **overrides: object) -> Settings:
-    """The settings that a command works with; options given to it win."""
-    from hybrid_coordinator.configuration import load_settings
-
-    settings = load_settings(config)
-    changed = {key: value for key, value in overrides.items() if value is not None}
-    if not changed:
-        return settings
-    # Validated again: an override may make a combination impossible.
-    from hybrid_coordinator.configuration import validate_settings
-
-    return validate_settings({**settings.model_dump(mode="json"), **changed})
-
-
-def of_this_machine(config: Path | None) -> Path | None:
-    """The settings file of a command about a coordinator: the one named, else the service's."""
-    return SYSTEM_FILE if config is None and SYSTEM_FILE.is_file() else config
 
 
 @app.command()
@@ -268,5 +215,7 @@ def version(as_json: AsJson = False) -> None:
     else:
         say(f"hybrid-coordinator {__version__}")
 
+
+learning.add_to(app)
 
 main: Callable[[], None] = app

@@ -7,7 +7,7 @@ was judged. Which backend is asked next is in ``course``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,11 +24,12 @@ _TURNED_DOWN: Final = "answer_rejected"
 
 
 class AnswerTurnedDown(Exception):
-    """Validation rejected an answer of which nothing was shown yet."""
+    """Validation rejected an answer of which nothing was shown yet; ``text`` is what had come."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Verdict, text: str) -> None:
         super().__init__(verdict.detail)
         self.verdict = verdict
+        self.text = text
 
 
 @dataclass
@@ -68,7 +69,7 @@ async def ask(
         seconds = member.clock() - began
         verdict = judge.whole(completion, tier=member.settings.tier, final=final) if judge else None
         if verdict is not None:
-            raise _turned_down(visit, member, verdict)
+            raise _turned_down(visit, member, verdict, completion.text)
         member.seconds.observe(seconds)
         return completion, seconds
 
@@ -88,7 +89,7 @@ async def stream_deltas(
     async with member.visit() as visit, aclosing(member.backend.stream(call)) as upstream:
         while (delta := await _next(upstream, member, opened)) is not None:
             if watch and (verdict := watch.feed(delta)):
-                turned_down = _turned_down(visit, member, verdict)
+                turned_down = _turned_down(visit, member, verdict, _text((*held, delta)))
                 raise _too_late(member, opened, verdict) if shown else turned_down
             ended = ended or delta.finish_reason is not None
             held.append(delta)
@@ -105,7 +106,7 @@ async def stream_deltas(
             held.clear()
             size = 0
         if watch and (verdict := watch.finish()):
-            turned_down = _turned_down(visit, member, verdict)
+            turned_down = _turned_down(visit, member, verdict, _text(held))
             raise _too_late(member, opened, verdict) if shown else turned_down
         visit.begun()
         member.seconds.observe(opened.backend_seconds)
@@ -128,11 +129,15 @@ async def _next(
     return delta
 
 
-def _turned_down(visit: Visit, member: Member, verdict: Verdict) -> AnswerTurnedDown:
+def _text(deltas: Iterable[Delta]) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+def _turned_down(visit: Visit, member: Member, verdict: Verdict, text: str) -> AnswerTurnedDown:
     """Book a rejection: the backend did its part."""
     visit.outcome = _TURNED_DOWN
     member.metrics.rejections.labels(member.name, verdict.rejection.value).inc()
-    return AnswerTurnedDown(verdict)
+    return AnswerTurnedDown(verdict, text)
 
 
 def _too_late(member: Member, opened: OpenedStream, verdict: Verdict) -> NoAcceptableAnswer:

@@ -7,7 +7,7 @@ rejected, never go on when the client's request is at fault. Sends nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybrid_coordinator.conversation import Verdict
 from hybrid_coordinator.errors import (
@@ -34,10 +34,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class RejectedAnswer:
-    """An answer that validation turned down, and whose it was."""
+    """An answer that validation turned down, and whose it was.
+
+    ``text``: what of it had come by then. It is for learning, and in no error or log.
+    """
 
     candidate: Candidate
     verdict: Verdict
+    text: str = field(default="", repr=False)
 
 
 class NoAcceptableAnswer(AnswerRejected):
@@ -101,7 +105,7 @@ class Course:
         elif isinstance(error, BackendRejected) and not isinstance(error, BackendLacks):
             raise error
 
-    def rejected(self, candidate: Candidate, verdict: Verdict) -> None:
+    def rejected(self, candidate: Candidate, verdict: Verdict, text: str = "") -> None:
         """An answer was turned down. Raises where another was turned down before.
 
         Raises:
@@ -110,7 +114,7 @@ class Course:
         self.attempts.append(
             Attempt(candidate.backend, f"its answer was rejected ({verdict.rejection})")
         )
-        self.rejections.append(RejectedAnswer(candidate, verdict))
+        self.rejections.append(RejectedAnswer(candidate, verdict, text))
         if len(self.rejections) > 1:
             raise self.unacceptable()
 

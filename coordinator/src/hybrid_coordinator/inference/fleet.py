@@ -220,7 +220,7 @@ class Fleet:
             try:
                 return await self._with_retries(course, candidate, member, once)
             except AnswerTurnedDown as turned_down:
-                course.rejected(candidate, turned_down.verdict)
+                course.rejected(candidate, turned_down.verdict, turned_down.text)
             except BackendError as error:
                 course.failed(candidate, error)
         raise course.exhausted()

@@ -10,33 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
 from hybrid_coordinator.conversation import Json
-from hybrid_coordinator.errors import (
-    CollectionMismatch,
-    Forbidden,
-    InvalidRequest,
-    StoreUnavailable,
-    Unprocessable,
-)
-from hybrid_coordinator.knowledge.collections import (
-    ITEM_OF,
-    PROVENANCE_INDEXED,
-    Item,
-    Provenance,
-    Record,
-    content_hash,
-    indexes,
-    item_id,
-    parse_item,
-)
+from hybrid_coordinator.errors import CollectionMismatch, Forbidden, StoreUnavailable
+from hybrid_coordinator.knowledge.calibration import Calibration
+from hybrid_coordinator.knowledge.collections import ITEM_OF, Provenance
 from hybrid_coordinator.knowledge.embedding import Embedder
 from hybrid_coordinator.knowledge.packing import Context, nonce_for, pack
 from hybrid_coordinator.knowledge.retrieval import Hit, Retrieved, Retriever
@@ -46,11 +28,21 @@ from hybrid_coordinator.knowledge.store import (
     Filter,
     FilterValue,
     KnowledgeStore,
-    Point,
+    SparseVector,
+    StoredPoint,
     Vector,
+)
+from hybrid_coordinator.knowledge.writing import (
+    NewItem,
+    PointMaker,
+    check,
+    parse_filters,
+    parse_id,
 )
 from hybrid_coordinator.settings import Collection, RetrievalSettings
 from hybrid_coordinator.telemetry.metrics import Metrics
+
+__all__ = ["Knowledge", "NewItem"]
 
 _RETRY_SECONDS: Final = 5.0
 """Between two tries to open a store that was away."""
@@ -58,25 +50,7 @@ _RETRY_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 5.0
 """How long an answer to "is anything stored?" holds; another coordinator may store too."""
 
-_BATCH: Final = 64
-"""Items embedded and encoded at a time."""
-
-_SOURCE: Final = 1024
-_SOURCE_HASH: Final = 128
-"""Characters; ``Provenance``'s own bounds."""
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """An item to store: its content fields, its source's name, and id or vector if its own."""
-
-    payload: Json
-    source: str = ""
-    source_hash: str = ""
-    id: str | None = None
-    vector: Sequence[float] | None = None
 
 
 async def _nothing(_: Collection) -> None:
@@ -111,8 +85,9 @@ class Knowledge:
         self._on_change = on_change
         self._secret = secret
         self._now = now
-        calibration = replace(embedder.calibration, overrides=settings.floors)
-        self._retriever = Retriever(store, calibration, metrics)
+        self._maker = PointMaker(embedder, sparse)
+        self._calibration = replace(embedder.calibration, overrides=settings.floors)
+        self._retriever = Retriever(store, self._calibration, metrics)
         self._open = False
         self._next_try = 0.0
         self._opening = asyncio.Lock()
@@ -121,7 +96,26 @@ class Knowledge:
 
     @property
     def store(self) -> KnowledgeStore:
-        """The store itself, for learning, ingestion and reindexing."""
+        """The store itself, for ingestion and reindexing; it may not be open yet."""
+        return self._store
+
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds questions and items here."""
+        return self._embedder
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the embedder's similarities mean, with the floors of the settings."""
+        return self._calibration
+
+    def in_prompts(self, collection: Collection) -> bool:
+        """Whether items of a collection get into prompts."""
+        return self._settings.limits.get(collection, 0) > 0
+
+    async def opened(self) -> KnowledgeStore:
+        """The store, open; raises ``StoreUnavailable``, ``CollectionMismatch``."""
+        await self._ready()
         return self._store
 
     async def start(self) -> None:
@@ -152,7 +146,7 @@ class Knowledge:
         raises ``EmbeddingError``, and ``InvalidRequest`` for an unknown field.
         """
         limits = self._limits(collections, limit)
-        parsed, searched = _parse_filters(filters or {}, list(limits))
+        parsed, searched = parse_filters(filters or {}, list(limits))
         limits = {collection: limits[collection] for collection in searched}
         started = time.perf_counter()
         try:
@@ -191,46 +185,89 @@ class Knowledge:
         return context
 
     async def add(
-        self, collection: Collection, items: Sequence[NewItem], caller: str
+        self,
+        collection: Collection,
+        items: Sequence[NewItem],
+        caller: str,
+        *,
+        announce: bool = True,
     ) -> tuple[str, ...]:
         """Store items for one owner (``""``: everybody) and return their ids in order.
 
         Every item is checked before any is stored. Raises ``InvalidRequest``
         or ``Unprocessable`` with the field, ``Forbidden`` where an id belongs
         to somebody else's item, ``EmbeddingError``, ``StoreUnavailable``. An
-        item that is stored already replaces itself.
+        item that is stored already replaces itself. Without ``announce``
+        answers made before stay in the cache: for what only adds.
         """
-        parsed = [
-            parse_item(collection, item.payload, field=f"items.{index}.payload")
-            for index, item in enumerate(items)
-        ]
-        for index, item in enumerate(items):
-            if len(item.source) > _SOURCE or len(item.source_hash) > _SOURCE_HASH:
-                raise Unprocessable(
-                    f"A source's name has {_SOURCE} characters at most, its hash {_SOURCE_HASH}.",
-                    field=f"items.{index}.source",
-                )
-        given = [self._given_vector(item, index) for index, item in enumerate(items)]
-        ids = [
-            item_id(collection, content, caller) if item.id is None else _uuid(item.id, index)
-            for index, (item, content) in enumerate(zip(items, parsed, strict=True))
-        ]
-        if not items:
+        checked = check(collection, items, caller, self._embedder)
+        if not checked:
             return ()
         await self._ready()
-        await self._check_owner(collection, [item.id for item in items if item.id], caller)
-        points: list[Point] = []
-        for start in range(0, len(items), _BATCH):
-            part = slice(start, start + _BATCH)
-            points += await self._points(ids[part], items[part], parsed[part], given[part], caller)
+        await self._check_owner(collection, [one.id for one in checked if one.given.id], caller)
+        points = await self._maker.points(checked, caller, self._now())
         await self._store.upsert(collection, points)
-        self._filled = True
-        await self._on_change(collection)
-        return tuple(ids)
+        if self.in_prompts(collection):
+            self._filled = True
+        if announce:
+            await self._on_change(collection)
+        return tuple(one.id for one in checked)
+
+    async def amend(
+        self,
+        collection: Collection,
+        ids: Sequence[str],
+        payload: Json,
+        *,
+        announce: bool = False,
+    ) -> int:
+        """Set payload fields of stored items, whoever owns them; returns how many there were.
+
+        Ids that are not stored are passed over. Not for fields that are
+        embedded or searched by words: vectors stay as they are. Raises
+        ``ValueError`` for a field that the collection does not have,
+        ``StoreUnavailable``; the latter also where an item is deleted at the
+        same moment, and then a repeat passes it over.
+        """
+        unknown = (
+            payload.keys()
+            - ITEM_OF[collection].model_fields.keys()
+            - Provenance.model_fields.keys()
+        )
+        if unknown:
+            raise ValueError(f"'{collection}' has no {', '.join(sorted(unknown))}.")
+        await self._ready()
+        there = [point.id for point in await self._store.get(collection, ids)] if ids else []
+        if there:
+            await self._store.set_payload(collection, there, payload)
+            if announce:
+                await self._on_change(collection)
+        return len(there)
+
+    async def similar(
+        self,
+        collection: Collection,
+        text: str,
+        where: Filter | None,
+        limit: int,
+        *,
+        vector: Vector | None = None,
+    ) -> list[tuple[StoredPoint, float]]:
+        """The stored items nearest to a text, each with its cosine, best first.
+
+        By meaning only: no words, no thresholds, no records. The text is
+        embedded as a stored item's would be, so an item is at 1 from itself;
+        ``vector`` spares that. Raises ``EmbeddingError``, ``StoreUnavailable``.
+        """
+        await self._ready()
+        dense = (await self._embedder.embed_documents([text]))[0] if vector is None else vector
+        found = await self._store.query(collection, dense, SparseVector(), limit, where)
+        nearest = sorted(found, key=lambda point: (-point.cosine, point.id))[:limit]
+        return [(StoredPoint(point.id, point.payload), point.cosine) for point in nearest]
 
     async def delete(self, collection: Collection, ids: Sequence[str], caller: str) -> int:
         """Delete the caller's own items of these ids; returns how many there were."""
-        wanted = tuple(_uuid(id_, index, "id") for index, id_ in enumerate(ids))
+        wanted = tuple(parse_id(id_, "id") for id_ in ids)
         if not wanted:
             return 0
         return await self._delete(collection, Filter(ids=wanted, any_of={"caller": (caller,)}))
@@ -307,94 +344,9 @@ class Knowledge:
             return dict.fromkeys(Collection, limit)
         return dict(self._settings.limits)
 
-    def _given_vector(self, item: NewItem, index: int) -> Vector | None:
-        if item.vector is None:
-            return None
-        field = f"items.{index}.vector"
-        vector: Vector = np.asarray(item.vector, dtype=np.float32)
-        if vector.shape != (self._embedder.size,):
-            raise Unprocessable(
-                f"The vector has {vector.size} dimensions, but the embedder "
-                f"'{self._embedder.name}' makes {self._embedder.size}: leave the vector out, or "
-                "send one of that size.",
-                field=field,
-            )
-        length = float(np.linalg.norm(vector))
-        if not np.isfinite(length) or length < 1e-6:
-            raise Unprocessable("A vector must be finite and not zero.", field=field)
-        return vector / np.float32(length)
-
     async def _check_owner(self, collection: Collection, ids: Sequence[str], caller: str) -> None:
         if not ids:
             return
         for point in await self._store.get(collection, ids):
             if point.payload.get("caller") != caller:
                 raise Forbidden(f"The item '{point.id}' belongs to somebody else.", field="id")
-
-    async def _points(
-        self,
-        ids: Sequence[str],
-        items: Sequence[NewItem],
-        contents: Sequence[Item],
-        given: Sequence[Vector | None],
-        caller: str,
-    ) -> list[Point]:
-        shown = [content.text_for_prompt() for content in contents]
-        embedded = iter(
-            await self._embedder.embed_documents(
-                [
-                    content.text_for_embedding()
-                    for content, vector in zip(contents, given, strict=True)
-                    if vector is None
-                ]
-            )
-        )
-        vectors = [next(embedded) if vector is None else vector for vector in given]
-        words, lengths = await asyncio.to_thread(
-            lambda: (
-                self._sparse.documents(shown),
-                [self._embedder.count_tokens(text) for text in shown],
-            )
-        )
-        points = []
-        for index, content in enumerate(contents):
-            provenance = Provenance(
-                caller=caller,
-                source=items[index].source,
-                source_hash=items[index].source_hash,
-                content_hash=content_hash(shown[index]),
-                created=self._now(),
-                tokens=lengths[index],
-            )
-            payload = Record(content, provenance).payload()
-            points.append(Point(ids[index], vectors[index], words[index], payload))
-        return points
-
-
-def _uuid(text: str, index: int, field: str | None = None) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as error:
-        raise InvalidRequest("An id is a UUID.", field=field or f"items.{index}.id") from error
-
-
-def _parse_filters(
-    filters: Mapping[str, FilterValue | Sequence[FilterValue]], collections: Sequence[Collection]
-) -> tuple[dict[str, tuple[FilterValue, ...]], list[Collection]]:
-    """The filters in the store's terms, and the collections that have all of the fields."""
-    parsed = {
-        name: (value,) if isinstance(value, str | int | float) else tuple(value)
-        for name, value in filters.items()
-    }
-    hidden = "caller"
-    for name in parsed:
-        if name == hidden or not any(name in indexes(collection) for collection in collections):
-            known = sorted(
-                {*PROVENANCE_INDEXED, *(f for c in collections for f in ITEM_OF[c].indexed)}
-                - {hidden}
-            )
-            raise InvalidRequest(
-                f"'{name}' cannot be filtered here; these can: {', '.join(known)}.",
-                field=f"filters.{name}",
-            )
-    return parsed, [c for c in collections if all(name in indexes(c) for name in parsed)]

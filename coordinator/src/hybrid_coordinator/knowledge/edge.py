@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 from hybrid_coordinator.conversation import Json
 from hybrid_coordinator.errors import HybridError, StoreUnavailable
 from hybrid_coordinator.knowledge.collections import indexes
-from hybrid_coordinator.knowledge.edge_files import sync_files
+from hybrid_coordinator.knowledge.edge_files import REWRITE, sync_files
 from hybrid_coordinator.knowledge.edge_filter import edge
 from hybrid_coordinator.knowledge.edge_shard import EdgeShardFolder
 from hybrid_coordinator.knowledge.store import (
@@ -66,6 +66,7 @@ class EdgeStore:
         self._upkeep: asyncio.Task[None] | None = None
         self._written = asyncio.Event()
         self._writing = {collection: asyncio.Lock() for collection in Collection}
+        self._renewing = asyncio.Lock()
         self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
         self._closed = False
 
@@ -181,21 +182,33 @@ class EdgeStore:
 
     async def optimise(self, collection: Collection) -> bool:
         """Optimise one collection now, whether or not it is due; False where it was given up."""
+        return await self._renew(collection)
+
+    async def purge(self, collection: Collection) -> bool:
+        """Write a collection's files anew, so that nothing deleted before is left in them.
+
+        Searches and writes go on meanwhile. False where it was given up.
+        """
+        return await self._renew(collection, REWRITE)
+
+    async def _renew(self, collection: Collection, *how: str) -> bool:
+        """Have a copy of a collection worked on by another process, and go on with the copy."""
         shard = self._shard(collection)
-        try:
-            async with self._writing[collection]:
-                await self._flush(shard)
-                copy = await self._answered(asyncio.to_thread(shard.copy))
-                await self._run(partial(shard.begin_journal, copy))
-            await _optimise_elsewhere(copy)
-            await self._answered(asyncio.to_thread(sync_files, copy))
-            return await self._run(shard.adopt_copy)
-        except BaseException:
-            # Cancelled, or the other process failed: the original has everything.
-            await asyncio.shield(
-                asyncio.get_running_loop().run_in_executor(self._thread, shard.abandon_copy)
-            )
-            raise
+        async with self._renewing:
+            try:
+                async with self._writing[collection]:
+                    await self._flush(shard)
+                    copy = await self._answered(asyncio.to_thread(shard.copy))
+                    await self._run(partial(shard.begin_journal, copy))
+                await _optimise_elsewhere(copy, *how)
+                await self._answered(asyncio.to_thread(sync_files, copy))
+                return await self._run(shard.adopt_copy)
+            except BaseException:
+                # Cancelled, or the other process failed: the original has everything.
+                await asyncio.shield(
+                    asyncio.get_running_loop().run_in_executor(self._thread, shard.abandon_copy)
+                )
+                raise
 
     async def _flush(self, shard: EdgeShardFolder) -> None:
         """Make a collection durable. The disk's part comes first and without Python's lock."""
@@ -300,12 +313,13 @@ def _each(calls: Sequence[Callable[[], Any]]) -> list[tuple[Any, Exception | Non
     return results
 
 
-async def _optimise_elsewhere(folder: Path) -> None:
+async def _optimise_elsewhere(folder: Path, *how: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "hybrid_coordinator.knowledge.edge_optimize",
         str(folder),
+        *how,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

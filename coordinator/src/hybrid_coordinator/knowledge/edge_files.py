@@ -21,6 +21,9 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - Linux's memory file system, no
 _CURRENT: Final = "current.json"
 _BLOCK: Final = 1 << 20
 
+REWRITE: Final = "--rewrite"
+"""Tells the optimiser's process to make the shard's files anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Current:

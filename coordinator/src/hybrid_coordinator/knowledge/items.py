@@ -60,7 +60,65 @@ class Item(BaseModel, ABC):
         return 0.5
 
 
-class CodebaseContext(Item):
+class PatternStatus(StrEnum):
+    """How far a pattern is trusted."""
+
+    CANDIDATE = "candidate"
+    TRUSTED = "trusted"
+    RETIRED = "retired"
+
+
+class UsedItem(Item):
+    """What every item has that gets into prompts: where it came from, and how it has done.
+
+    ``access_count``: interactions that had it in their prompt. ``success_rate``:
+    the posterior mean of its share of successes, Beta(1, 1) before the first
+    of ``outcome_count`` known outcomes. ``source_interactions``: those a
+    learned item was taken from; ``example_sources`` names for each of its
+    examples the one it is of. ``seed``: accesses, successes and failures that
+    its author gave, which counted ones are added to.
+    """
+
+    access_count: Count = 0
+    last_accessed: Time = 0.0
+    success_rate: Probability | None = None
+    outcome_count: Count = 0
+    status: PatternStatus = PatternStatus.TRUSTED
+    learned: bool = False
+    source_interactions: Names = ()
+    example_sources: Names = ()
+    seed: Annotated[tuple[Count, ...], Field(max_length=3)] = ()
+
+    used: ClassVar[Mapping[str, IndexKind]] = MappingProxyType(
+        {
+            "status": IndexKind.KEYWORD,
+            "learned": IndexKind.BOOL,
+            "source_interactions": IndexKind.KEYWORD,
+        }
+    )
+
+    def evidence(self) -> tuple[float, float]:
+        """How often it helped and how often it harmed, a partial success counting half each.
+
+        From the outcomes of the interactions that used it (``success_rate``
+        and ``outcome_count``). A rate that an author gave without a count
+        stands for two outcomes.
+        """
+        if self.success_rate is None:
+            return 0.0, 0.0
+        if not self.outcome_count:
+            return 2 * self.success_rate, 2 * (1 - self.success_rate)
+        helped = self.success_rate * (self.outcome_count + 2) - 1  # the mean of Beta(1, 1), undone
+        helped = min(max(helped, 0.0), float(self.outcome_count))
+        return helped, self.outcome_count - helped
+
+    def proven(self) -> float:
+        """The posterior mean of Beta(1, 1) after the evidence (Laplace's rule of succession)."""
+        helped, harmed = self.evidence()
+        return (helped + 1) / (helped + harmed + 2)
+
+
+class CodebaseContext(UsedItem):
     """A piece of a repository."""
 
     file_path: Name
@@ -70,12 +128,10 @@ class CodebaseContext(Item):
     purpose: Text = ""
     start_line: Count = 0
     end_line: Count = 0
-    last_accessed: Time = 0.0
-    access_count: Count = 0
-    success_rate: Probability | None = None
 
     indexed = MappingProxyType(
         {
+            **UsedItem.used,
             "file_path": IndexKind.KEYWORD,
             "language": IndexKind.KEYWORD,
             "framework": IndexKind.KEYWORD,
@@ -94,19 +150,8 @@ class CodebaseContext(Item):
             place += f":{self.start_line}-{max(self.end_line, self.start_line)}"
         return _lines(place, self.purpose, self.code_snippet)
 
-    def proven(self) -> float:
-        return 0.5 if self.success_rate is None else self.success_rate
 
-
-class PatternStatus(StrEnum):
-    """How far a pattern is trusted."""
-
-    CANDIDATE = "candidate"
-    TRUSTED = "trusted"
-    RETIRED = "retired"
-
-
-class SkillsPattern(Item):
+class SkillsPattern(UsedItem):
     """Something that was learned from interactions, or taught."""
 
     skill_name: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -120,13 +165,11 @@ class SkillsPattern(Item):
     last_updated: Time = 0.0
     helpful_count: Count = 0
     harmful_count: Count = 0
-    source_interactions: Names = ()
-    status: PatternStatus = PatternStatus.CANDIDATE
 
     indexed = MappingProxyType(
         {
+            **UsedItem.used,
             "skill_name": IndexKind.KEYWORD,
-            "status": IndexKind.KEYWORD,
             "value_score": IndexKind.FLOAT,
         }
     )
@@ -147,11 +190,11 @@ class SkillsPattern(Item):
             _labelled("Failed", *self.failure_examples[:2]),
         )
 
-    def proven(self) -> float:
-        return _smoothed(self.helpful_count, self.harmful_count)
+    def evidence(self) -> tuple[float, float]:
+        return _at_least(super().evidence(), self.helpful_count, self.harmful_count)
 
 
-class ErrorSolution(Item):
+class ErrorSolution(UsedItem):
     """An error and what makes it go away."""
 
     error_message: Annotated[str, Field(min_length=1, max_length=32_768)]
@@ -166,7 +209,11 @@ class ErrorSolution(Item):
     confidence_score: Probability | None = None
 
     indexed = MappingProxyType(
-        {"error_type": IndexKind.KEYWORD, "solution_verified": IndexKind.BOOL}
+        {
+            **UsedItem.used,
+            "error_type": IndexKind.KEYWORD,
+            "solution_verified": IndexKind.BOOL,
+        }
     )
 
     def identity(self) -> str:
@@ -184,13 +231,25 @@ class ErrorSolution(Item):
             ),
         )
 
-    def proven(self) -> float:
-        counted = _smoothed(self.success_count, self.failure_count)
-        return counted if self.confidence_score is None else (counted + self.confidence_score) / 2
+    def evidence(self) -> tuple[float, float]:
+        counted = _at_least(super().evidence(), self.success_count, self.failure_count)
+        if self.confidence_score is None or any(counted):
+            return counted
+        return 2 * self.confidence_score, 2 * (1 - self.confidence_score)
 
 
 class InteractionHistory(Item):
-    """One question that was answered, and how that turned out."""
+    """One question that was answered, and how that turned out.
+
+    ``history``: the messages before the question, a JSON array; not whole where
+    ``history_complete`` is false. ``truncated``: query or response was cut.
+    ``parent``: of an answer that validation turned down, the interaction that
+    was answered otherwise, with the class of the ``rejection``.
+    ``feedback_given``: ``user_feedback`` is somebody's, not the default.
+    ``signals``: implicit signs by source, weight with sign. ``value_parts``:
+    the components of ``value_score``; ``scored`` is when (0: never).
+    ``extraction``: where the search for patterns in it stands.
+    """
 
     query: Annotated[str, Field(min_length=1, max_length=32_768)]
     agent_type: Word = "generic"
@@ -206,6 +265,23 @@ class InteractionHistory(Item):
     route: Word = ""
     cache_status: Word = ""
     experiment: Word = ""
+    backend: Word = ""
+    turns: Count = 1
+    tool_calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    history: Text = ""
+    history_complete: bool = True
+    truncated: bool = False
+    parent: Word = ""
+    rejection: Word = ""
+    outcome_source: Word = ""
+    feedback_given: bool = False
+    signals: Annotated[dict[Word, float], Field(max_length=16)] = {}
+    value_parts: Annotated[dict[Word, Probability], Field(max_length=16)] = {}
+    scored: Time = 0.0
+    extraction: Literal["", "queued", "done", "nothing", "dead"] = ""
 
     indexed = MappingProxyType(
         {
@@ -215,6 +291,9 @@ class InteractionHistory(Item):
             "route": IndexKind.KEYWORD,
             "cache_status": IndexKind.KEYWORD,
             "experiment": IndexKind.KEYWORD,
+            "context_provided": IndexKind.KEYWORD,
+            "parent": IndexKind.KEYWORD,
+            "extraction": IndexKind.KEYWORD,
             "user_feedback": IndexKind.INTEGER,
             "timestamp": IndexKind.FLOAT,
             "value_score": IndexKind.FLOAT,
@@ -234,7 +313,7 @@ class InteractionHistory(Item):
         return {"success": 0.75, "partial": 0.5, "failure": 0.0, "unknown": 0.5}[self.outcome]
 
 
-class BestPractice(Item):
+class BestPractice(UsedItem):
     """A rule that holds beyond one repository."""
 
     title: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -246,7 +325,7 @@ class BestPractice(Item):
     endorsement_count: Count = 0
     last_validated: Time = 0.0
 
-    indexed = MappingProxyType({"category": IndexKind.KEYWORD})
+    indexed = MappingProxyType({**UsedItem.used, "category": IndexKind.KEYWORD})
 
     def identity(self) -> str:
         return f"{self.category}\n{self.title}\n{self.description}"
@@ -263,13 +342,13 @@ class BestPractice(Item):
             _labelled("See", ", ".join(self.references[:5])),
         )
 
-    def proven(self) -> float:
-        return _smoothed(self.endorsement_count, 0)
+    def evidence(self) -> tuple[float, float]:
+        return _at_least(super().evidence(), self.endorsement_count, 0)
 
 
-def _smoothed(good: int, bad: int) -> float:
-    """Laplace's rule of succession: the expected share of successes after these."""
-    return (good + 1) / (good + bad + 2)
+def _at_least(evidence: tuple[float, float], helped: int, harmed: int) -> tuple[float, float]:
+    """An item's own counts know what the outcomes of its uses do not: what it was taken from."""
+    return max(evidence[0], helped), max(evidence[1], harmed)
 
 
 def _lines(*parts: str) -> str:

@@ -1,23 +1,22 @@
 """Stored knowledge into a prompt: what fits, and so that it stays data.
 
 Retrieved text may have been written by anybody (lesson 23), so the block is
-fenced by a tag with a nonce that its content cannot contain, anything in an
-item that looks like a fence, a chat template's control token or invisible
-steering is defused, and one fixed sentence says what the block is. The block
-goes to the end of the system prompt: what comes before it stays the same from
-request to request, which is what backends' prompt caches need. Pure
-functions; no store, no model.
+fenced by a tag with a nonce that its content cannot contain, what in an item
+could act as more than text is defused (``defusing``), and one fixed sentence
+says what the block is. The block goes to the end of the system prompt: what
+comes before it stays the same from request to request, which is what backends'
+prompt caches need. Pure functions; no store, no model.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hybrid_coordinator.conversation import Json
+from hybrid_coordinator.knowledge.defusing import defuse
 from hybrid_coordinator.knowledge.retrieval import Hit
 
 _INSTRUCTION: Final = (
@@ -26,29 +25,6 @@ _INSTRUCTION: Final = (
 )
 
 _NONCE_CHARACTERS: Final = 16
-
-# What could end the block, open another one, or be read as a turn of the conversation by a chat
-# template whose server parses special tokens inside a message.
-_DANGEROUS: Final = re.compile(
-    r"""<(?=\s*/?\s*(?:knowledge|item)\b)     # our own tags
-      | <(?=\s*\|)                              # <|im_start|>, <|eot_id|>, …
-      | <(?=/?(?:s|bos|eos|pad|unk)>)           # SentencePiece's
-      | <(?=/?(?:start_of_turn|end_of_turn)>)   # Gemma's
-      | <(?=/?<SYS>>)                           # Llama 2's
-      | <(?=｜)                                 # DeepSeek's, with a full-width bar
-      | \[(?=/?INST\])                          # Llama 2's, Mistral's
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-
-# Control and format characters except tab, line feed and the joiner that emoji need: they hide
-# text from people and not from models (bidirectional overrides, tag characters, lone surrogates).
-_INVISIBLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b\u200c\u200e"
-    "\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
-
-_REPLACEMENT: Final = {"<": "&lt;", "[": "&#91;"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +106,23 @@ def pack(
     )
 
 
-def defuse(text: str, nonce: str) -> str:
-    """An item's text with everything that could act as markup or invisible steering removed.
-
-    Tags of ours and control tokens of chat templates lose their first
-    character to an entity; the nonce, control characters and Unicode's format
-    characters are dropped. Code otherwise stays as it is.
-    """
-    visible = _INVISIBLE.sub("", text)
-    while nonce in visible:
-        visible = visible.replace(nonce, "")
-    return _DANGEROUS.sub(lambda match: _REPLACEMENT[match[0]], visible)
-
-
 def augment_messages(body: Json, context: Context) -> Json:
-    """A new OpenAI body with the context at the end of its system prompt.
+    """A new OpenAI body with the context at the end of its system prompt."""
+    return with_system_text(body, context.text) if context.ids else body
+
+
+def augment_native(native: Json, context: Context) -> Json:
+    """The same for an Anthropic body."""
+    return native_with_system_text(native, context.text) if context.ids else native
+
+
+def with_system_text(body: Json, text: str) -> Json:
+    """A new OpenAI body with a text at the end of its system prompt.
 
     The last of the leading system or developer messages gets it, or a new
     first message. The given body is not changed, and messages that stay the
     same are the same objects.
     """
-    if not context.ids:
-        return body
     messages: list[Json] = list(body.get("messages") or [])
     index = -1
     for position, message in enumerate(messages):
@@ -159,22 +130,20 @@ def augment_messages(body: Json, context: Context) -> Json:
             break
         index = position
     if index < 0:
-        messages.insert(0, {"role": "system", "content": context.text})
+        messages.insert(0, {"role": "system", "content": text})
     else:
-        content = _appended(messages[index].get("content"), context.text)
+        content = _appended(messages[index].get("content"), text)
         messages[index] = {**messages[index], "content": content}
     return {**body, "messages": messages}
 
 
-def augment_native(native: Json, context: Context) -> Json:
-    """The same for an Anthropic body: the context becomes the last part of ``system``.
+def native_with_system_text(native: Json, text: str) -> Json:
+    """The same for an Anthropic body: the text becomes the last part of ``system``.
 
     It comes after every block with ``cache_control``, so what the client had
     cached stays cached.
     """
-    if not context.ids:
-        return native
-    return {**native, "system": _appended(native.get("system"), context.text)}
+    return {**native, "system": _appended(native.get("system"), text)}
 
 
 def _appended(content: object, text: str) -> object:

@@ -29,6 +29,7 @@ from hybrid_coordinator.knowledge.collections import (
     content_hash,
     read_record,
 )
+from hybrid_coordinator.knowledge.items import UsedItem
 from hybrid_coordinator.knowledge.store import (
     RRF_K,
     Filter,
@@ -44,8 +45,25 @@ from hybrid_coordinator.telemetry.metrics import Metrics
 NEAR_DUPLICATE: Final = 0.97
 """Cosine from which two items say the same; the better one stays."""
 
-_PRIOR_WEIGHT: Final = 0.2
-"""How much an item's record counts: a perfect one is worth 1.1, a hopeless one 0.9."""
+_PRIOR_WEIGHT: Final = 0.4
+"""How much an item's record counts: 1.2 for one that always helped, 0.8 for one that never did.
+
+An outcome is shared by all items of a prompt, by the model and by the
+question, so it says only a part about each item. At this weight ten helpful
+uses make up for about 0.1 of cosine, and never for being about something else.
+"""
+
+_PRIOR_OUTCOMES: Final = 4.0
+"""Outcomes that an item's record must outweigh: a Beta(2, 2) prior, so that few move little."""
+
+_QUARANTINE: Final = 1 / (1 + _PRIOR_WEIGHT / 2)
+"""What a candidate is worth against a trusted item of the same similarity (lesson 23).
+
+Small enough that no record lifts a candidate over a trusted item that has none.
+"""
+
+_CANDIDATES: Final = 2
+"""Items in one prompt that have not earned trust (lesson 23)."""
 
 _SPARE: Final = 3
 """Candidates beyond a collection's limit, because near-duplicates fall away."""
@@ -58,7 +76,7 @@ class Hit:
     """An item that belongs to the question.
 
     ``score`` is its cosine, ``fused`` the reciprocal rank score within its
-    collection, ``relevance`` (0 to 1.1) what hits are ordered by, ``text``
+    collection, ``relevance`` (0 to 1.2) what hits are ordered by, ``text``
     what a prompt shows, ``tokens`` its length by the embedder's tokenizer (0:
     not counted).
     """
@@ -141,8 +159,9 @@ class Retriever:
         """Search the collections that have a limit above 0.
 
         The caller sees its own items and the shared ones. ``timeout`` in
-        seconds for all of it. With ``abstain`` nothing is returned unless the
-        best item clears the bar; floors hold either way.
+        seconds for all of it. With ``abstain``, for prompts, nothing is
+        returned unless the best item clears the bar, and no more than two
+        items that are not trusted yet; floors hold either way.
         """
         started = self._clock()
         wanted = [collection for collection, limit in limits.items() if limit > 0]
@@ -153,7 +172,7 @@ class Retriever:
                     dense,
                     sparse,
                     limits[collection] + _SPARE,
-                    _visible(collection, caller, filters or {}),
+                    _visible(caller, filters or {}),
                 )
             ): collection
             for collection in wanted
@@ -181,7 +200,12 @@ class Retriever:
             for candidate in candidates
         ):
             candidates = []
-        chosen = _choose(candidates, await self._vectors(candidates), limits)
+        chosen = _choose(
+            candidates,
+            await self._vectors(candidates),
+            limits,
+            untrusted=_CANDIDATES if abstain else len(candidates),
+        )
         return Retrieved(
             hits=tuple(candidate.hit() for candidate in chosen),
             skipped=skipped,
@@ -225,14 +249,13 @@ class Retriever:
                 self._metrics.failures.labels("knowledge", "unreadable_item").inc()
                 continue
             item, provenance = record.item, record.provenance
-            prior = 1 + _PRIOR_WEIGHT * (item.proven() - 0.5)
             margin = self._calibration.margin(collection, point.cosine)
             kept.append(
                 _Candidate(
                     collection,
                     point,
                     record,
-                    relevance=prior * (margin + point.fused / _BEST_FUSED) / 2,
+                    relevance=_standing(item) * (margin + point.fused / _BEST_FUSED) / 2,
                     text_hash=provenance.content_hash or content_hash(item.text_for_prompt()),
                 )
             )
@@ -246,24 +269,41 @@ class Retriever:
         self._metrics.steps_skipped.labels("retrieval", kind).inc()
 
 
-def _visible(
-    collection: Collection, caller: str, filters: Mapping[str, tuple[FilterValue, ...]]
-) -> Filter:
+def _visible(caller: str, filters: Mapping[str, tuple[FilterValue, ...]]) -> Filter:
     owners = (SHARED,) if caller == SHARED else (SHARED, caller)
-    retired: dict[str, tuple[str, ...]] = (
-        {"status": (PatternStatus.RETIRED.value,)}
-        if collection is Collection.SKILLS_PATTERNS
-        else {}
-    )
+    # What was stored before items had a status has none, and that is not retired.
+    retired = {"status": (PatternStatus.RETIRED.value,)}
     return Filter(any_of={**filters, "caller": owners}, none_of=retired)
+
+
+def _standing(item: Item) -> float:
+    """The factor by which an item's record and status change its relevance.
+
+    1 + w·(p − ½), where p is the expected share of successes after the item's
+    evidence, with a prior of ``_PRIOR_OUTCOMES`` even outcomes.
+    """
+    if not isinstance(item, UsedItem):
+        return 1 + _PRIOR_WEIGHT * (item.proven() - 0.5)
+    helped, harmed = item.evidence()
+    expected = (helped + _PRIOR_OUTCOMES / 2) / (helped + harmed + _PRIOR_OUTCOMES)
+    record = 1 + _PRIOR_WEIGHT * (expected - 0.5)
+    return record * _QUARANTINE if _is_candidate(item) else record
+
+
+def _is_candidate(item: Item) -> bool:
+    return isinstance(item, UsedItem) and item.status is PatternStatus.CANDIDATE
 
 
 def _choose(
     candidates: Sequence[_Candidate],
     vectors: Mapping[str, Vector],
     limits: Mapping[Collection, int],
+    untrusted: int,
 ) -> list[_Candidate]:
-    """Best first, each collection within its limit, none that says what a better one says."""
+    """Best first, each collection within its limit, none that says what a better one says.
+
+    ``untrusted``: how many of them may be candidates for trust.
+    """
     ranked = sorted(candidates, key=_order)
     known = [c.point.id for c in ranked if c.point.id in vectors]
     rows = {id_: row for row, id_ in enumerate(known)}
@@ -274,13 +314,16 @@ def _choose(
     chosen: list[_Candidate] = []
     for candidate in ranked:
         row = rows.get(candidate.point.id)
+        quarantined = _is_candidate(candidate.record.item)
         if (
             places[candidate.collection] == 0
+            or (quarantined and untrusted == 0)
             or candidate.text_hash in hashes
             or (row is not None and said[row])
         ):
             continue
         places[candidate.collection] -= 1
+        untrusted -= quarantined
         hashes.add(candidate.text_hash)
         if row is not None:
             # Not "@": BLAS would wake its threads for a few thousand multiplications.

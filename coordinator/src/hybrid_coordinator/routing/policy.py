@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from hybrid_coordinator.conversation import AUTO_MODEL, ChatRequest, Tier
@@ -85,6 +86,12 @@ class Router:
         self._budget = settings.daily_budget_usd
         self._now = now
 
+    def at(self, threshold: float) -> Router:
+        """The same router with another ``local_confidence_threshold``."""
+        other = copy(self)
+        other._threshold = threshold
+        return other
+
     def decide(
         self,
         request: ChatRequest,
@@ -110,7 +117,8 @@ class Router:
         pinned = request.model != AUTO_MODEL
         left = _Narrowing(_named(request.model, statuses) if pinned else _all(statuses))
         if pinned:
-            left.settle(ReasonClass.PINNED, f"the client asked for {request.model}")
+            who = f"the experiment {request.variant}" if request.variant else "the client"
+            left.settle(ReasonClass.PINNED, f"{who} asked for {request.model}")
         else:
             _note_missing_tier(left, statuses)
         _keep_known(left)

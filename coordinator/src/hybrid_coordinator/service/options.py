@@ -20,6 +20,9 @@ FIXED: Final = (
     ("embedder",),
     ("telemetry",),
     ("cache", "max_bytes"),
+    ("learning", "outbox"),
+    ("learning", "signals", "agent"),
+    ("learning", "signals", "thumbs"),
 )
 """Options that a running process does not change, with everything below them."""
 

@@ -22,6 +22,7 @@ from hybrid_coordinator.api import (
 from hybrid_coordinator.app import Application
 from hybrid_coordinator.configuration import NIX_PATH, read_secret
 from hybrid_coordinator.inference import Fleet
+from hybrid_coordinator.operator_key import operator_key
 from hybrid_coordinator.service.options import applicable, differences
 from hybrid_coordinator.service.switchboard import Switchboard
 from hybrid_coordinator.settings import Settings
@@ -46,7 +47,8 @@ def keys_of(settings: Settings) -> KeyRing:
     """
     if settings.api_keys_file is None:
         return KeyRing()
-    return KeyRing(read_secret(settings.api_keys_file, option="api_keys_file"))
+    keys = read_secret(settings.api_keys_file, option="api_keys_file")
+    return KeyRing(keys, operator=operator_key(settings.state_directory))
 
 
 class Reloader:
@@ -86,6 +88,8 @@ class Reloader:
         self._server.apply(settings.server)
         set_level(settings.log_level)
         before.fleet.hand_over(application.fleet)
+        await before.learning.stop()
+        application.learning.start()
         leaving = asyncio.create_task(_close_after(done, before.fleet), name="old backends")
         self._leaving[leaving] = before.fleet
         leaving.add_done_callback(self._leaving.pop)
@@ -99,7 +103,8 @@ class Reloader:
         return Reloaded(tuple(differences(before.settings, settings)), waiting)
 
     async def aclose(self) -> None:
-        """Close every backend, also of requests that did not end."""
+        """End learning in order and close every backend, also of requests that did not end."""
+        await self.application.learning.stop()
         leaving = dict(self._leaving)
         for task in leaving:
             task.cancel()

@@ -40,6 +40,10 @@ class PatternExtraction(_Event):
 
     type: Literal["pattern_extraction"] = "pattern_extraction"
     patterns_found: Count
+    result: Literal["stored", "merged", "nothing", "rejected", "dead"] = "stored"
+    """``rejected``: the model's answer was none; it is asked again. ``dead``: given up on."""
+    collections: dict[str, Count] = {}
+    latency_ms: float = Field(0.0, ge=0.0)
 
 
 class FineTuningUpdate(_Event):
@@ -48,6 +52,7 @@ class FineTuningUpdate(_Event):
     type: Literal["fine_tuning_update"] = "fine_tuning_update"
     dataset_size: Count
     new_examples: Count
+    formats: dict[str, Count] = {}
 
 
 class ValueScoreComputed(_Event):
@@ -55,6 +60,12 @@ class ValueScoreComputed(_Event):
 
     type: Literal["value_score_computed"] = "value_score_computed"
     score: Probability
+    outcome_quality: Probability | None = None
+    user_feedback: Probability | None = None
+    reusability: Probability | None = None
+    complexity: Probability | None = None
+    novelty: Probability | None = None
+    high_value: bool = False
 
 
 class CacheLookup(_Event):
@@ -65,6 +76,16 @@ class CacheLookup(_Event):
     similarity: float | None = None
     why: str | None = None
     latency_ms: float = Field(ge=0.0)
+
+
+class PatternStatusChanged(_Event):
+    """A learned item rose or was retired. ``why`` is a class of reasons, never a text."""
+
+    type: Literal["pattern_status"] = "pattern_status"
+    collection: str
+    item_id: str
+    status: Literal["candidate", "trusted", "retired"]
+    why: str
 
 
 class RoutingDecision(_Event):
@@ -127,6 +148,8 @@ class InteractionRecorded(_Event):
     cost_saved_usd: float = Field(0.0, ge=0.0)
     context_ids: list[str] = []
     context_tokens: Count = 0
+    experiment: str = ""
+    """Experiment and variant, ``name/variant``; empty for none."""
     skipped: dict[str, str] = {}
     """Steps that were passed over, and why."""
     overhead_ms: float = Field(ge=0.0)
@@ -137,7 +160,7 @@ class OutcomeRecorded(_Event):
     """Somebody, or a signal, said how an answer turned out."""
 
     type: Literal["outcome"] = "outcome"
-    outcome: Literal["success", "partial", "failure"]
+    outcome: Literal["success", "partial", "failure", "unknown"]
     user_feedback: Annotated[int, Field(ge=-1, le=1)] | None = None
     source: str = "client"
 
@@ -147,6 +170,7 @@ Event = Annotated[
     | PatternExtraction
     | FineTuningUpdate
     | ValueScoreComputed
+    | PatternStatusChanged
     | CacheLookup
     | RoutingDecision
     | Inference

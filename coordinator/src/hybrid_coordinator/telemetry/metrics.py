@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from hybrid_coordinator.telemetry.learning_metrics import LearningMetrics
+
 _SECONDS_FAST = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SECONDS_SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -157,3 +159,4 @@ class Metrics:
             ["room", "kind"],
             registry=r,
         )
+        self.learning = LearningMetrics(r)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from hybrid_coordinator.telemetry.events import EVENT, Event
-from hybrid_coordinator.telemetry.writer import CURRENT
+from hybrid_coordinator.telemetry.writer import event_files
 
 
 class EventReader:
@@ -28,12 +28,7 @@ class EventReader:
 
     def files(self) -> list[Path]:
         """The event files, oldest first."""
-        old = sorted(
-            (p for p in self._directory.glob("events.*.jsonl") if p.suffixes[0][1:].isdigit()),
-            key=lambda p: -int(p.suffixes[0][1:]),
-        )
-        current = self._directory / CURRENT
-        return [*old, current] if current.exists() else old
+        return event_files(self._directory)
 
     def __iter__(self) -> Iterator[Event]:
         for path in self.files():

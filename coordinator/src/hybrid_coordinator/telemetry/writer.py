@@ -13,17 +13,22 @@ import logging
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
+from hybrid_coordinator.errors import StoreUnavailable
 from hybrid_coordinator.settings import TelemetrySettings
+from hybrid_coordinator.telemetry.erasure import erase_events
 from hybrid_coordinator.telemetry.events import Event
 from hybrid_coordinator.telemetry.metrics import Metrics
 
 CURRENT = "events.jsonl"
 _BATCH = 256
 _GATHER_SECONDS = 0.1
+_ERASE_SECONDS = 600.0
+"""Longest time to wait for the files to be rewritten; it takes about a second."""
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,14 @@ def rotated(directory: Path, number: int) -> Path:
     return directory / f"events.{number}.jsonl"
 
 
+def event_files(directory: Path) -> list[Path]:
+    """The event files there are, oldest first."""
+    numbered = (path for path in directory.glob("events.*.jsonl") if path.suffixes[0][1:].isdigit())
+    old = sorted(numbered, key=lambda path: -int(path.suffixes[0][1:]))
+    current = directory / CURRENT
+    return [*old, current] if current.exists() else old
+
+
 class TelemetryWriter:
     """One writer a directory. Events beyond the queue are dropped and counted, never waited for."""
 
@@ -47,6 +60,7 @@ class TelemetryWriter:
         self._metrics = metrics
         # Appending is atomic, so no request ever waits for the writing thread.
         self._waiting: deque[_Line | Callable[[], None]] = deque()
+        self._erasures: deque[Callable[[], None]] = deque()
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._closing = False
@@ -88,6 +102,39 @@ class TelemetryWriter:
         self._wake.set()
         return done.wait(timeout)
 
+    def erase(self, ids: Collection[str]) -> int:
+        """Remove every event of these interactions from the files; how many there were.
+
+        Blocking: call it in a thread. What was recorded before is written
+        first, so that nothing of theirs comes after; what is recorded
+        meanwhile waits, and is written between two files. Raises
+        ``StoreUnavailable`` where a file cannot be rewritten.
+        """
+        wanted = frozenset(ids)
+        removed: Future[int] = Future()
+
+        def erase_now() -> None:
+            try:
+                removed.set_result(self._erase(wanted))
+            except OSError as error:
+                removed.set_exception(
+                    StoreUnavailable(
+                        f"Telemetry could not be rewritten ({error.strerror or error}): check the "
+                        f"disk of '{self._directory}'."
+                    )
+                )
+
+        if self._thread is None:
+            erase_now()
+        else:
+            self._waiting.append(lambda: self._erasures.append(erase_now))
+            self._hurry.set()
+            self._wake.set()
+        try:
+            return removed.result(_ERASE_SECONDS)
+        except TimeoutError as error:
+            raise StoreUnavailable("Telemetry is not being written: see the log.") from error
+
     def close(self) -> None:
         """Write what is waiting and end the thread."""
         if self._thread is None:
@@ -97,6 +144,8 @@ class TelemetryWriter:
         self._wake.set()
         self._thread.join()
         self._thread = None
+        self._settle()  # what came while the thread was ending
+        self._close_file()
 
     def _run(self) -> None:
         while True:
@@ -107,9 +156,18 @@ class TelemetryWriter:
             self._hurry.clear()
             # Only now: what was set before the clearing is seen here, what is set after it wakes.
             closing = self._closing
-            self._drain()
+            self._settle()
             if closing:
                 break
+        self._close_file()
+
+    def _settle(self) -> None:
+        self._drain()
+        # One after the other: an erasure that began inside another would move its files.
+        while self._erasures:
+            self._erasures.popleft()()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             os.fsync(self._file)
             os.close(self._file)
@@ -151,6 +209,17 @@ class TelemetryWriter:
             log.info("telemetry is written again")
         for kind, count in Counter(line.kind for line in batch).items():
             self._metrics.telemetry_events.labels(type=kind).inc(count)
+
+    def _erase(self, ids: frozenset[str]) -> int:
+        removed = 0
+        # By what they are, not by name: between two of them the files may move on by one.
+        for file in [path.stat().st_ino for path in event_files(self._directory)]:
+            self._abandon()
+            for path in event_files(self._directory):
+                if path.stat().st_ino == file:
+                    removed += erase_events(path, ids)
+            self._drain()
+        return removed
 
     def _append(self, block: bytes) -> None:
         assert self._file is not None  # noqa: S101 — _open ran just before

@@ -69,6 +69,7 @@ let
   }
   // lib.genAttrs [
     "aiohttp"
+    "detect-secrets"
     "hatchling"
     "hiredis"
     "httptools"
@@ -76,10 +77,12 @@ let
     "hypothesis"
     "jsonschema"
     "markdown-it-py"
+    "mcp"
     "mypy"
     "numpy"
     "orjson"
     "pathspec"
+    "phonenumbers"
     "prometheus-client"
     "pydantic"
     "pydantic-settings"
