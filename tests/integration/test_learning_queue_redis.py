@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -51,8 +52,8 @@ class RedisHarness:
         return self.clock
 
     async def lapse(self, claimed: QueuedExtraction) -> None:
-        place = await self.client.hget(PLACES, claimed.interaction_id)
-        rows = await self.client.xpending_range(STREAM, GROUP, place, place, 1)
+        place: Any = await self.client.hget(PLACES, claimed.interaction_id)
+        rows: Any = await self.client.xpending_range(STREAM, GROUP, place, place, 1)
         owner = rows[0]["consumer"]
         await self.client.xclaim(STREAM, GROUP, owner, 0, [place], idle=10_000_000)
 

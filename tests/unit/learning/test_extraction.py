@@ -37,7 +37,7 @@ class Stand:
         self.bench = bench
 
     def says(self, *texts: str) -> None:
-        self.model.script(*(Answer(text=text) for text in texts))
+        self.model.enqueue(*(Answer(text=text) for text in texts))
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -220,7 +220,7 @@ async def test_an_interaction_that_is_gone_ends_it_silently(stand: Stand) -> Non
 async def test_one_that_is_forgotten_while_the_model_thinks_leaves_nothing(stand: Stand) -> None:
     entry = await stand.bench.worth_it(QUESTION, ANSWER)
     held = asyncio.Event()
-    stand.model.script(Answer(text=GOOD, hold=held))
+    stand.model.enqueue(Answer(text=GOOD, hold=held))
     working = asyncio.create_task(stand.bench.extract())
     await stand.model.until(lambda: stand.model.running == 1)
     await stand.bench.room.knowledge.delete(HISTORY, [entry.interaction_id], "anna")
@@ -252,7 +252,7 @@ async def test_no_local_model_is_no_try(stand: Stand) -> None:
     entry = await stand.bench.queue.claim(60.0)
     assert entry is not None
     await stand.bench.fleet.aclose()
-    stand.model.script(Answer(status=503))
+    stand.model.enqueue(Answer(status=503))
     with pytest.raises(NoLocalModel):
         for _ in range(9):
             # The first failure may be the model's; then it is known to be away.
@@ -298,7 +298,7 @@ async def test_a_model_that_takes_too_long_has_failed(
 ) -> None:
     async with standing(tmp_path, embedder, extraction={"timeout": 0.05}) as stand:
         await stand.bench.worth_it(QUESTION, ANSWER)
-        stand.model.script(Answer(text=GOOD, hold=asyncio.Event()))
+        stand.model.enqueue(Answer(text=GOOD, hold=asyncio.Event()))
         assert await stand.bench.extract() == "rejected"
         (waiting,) = await stand.bench.queue.waiting(9)
         assert "extraction.timeout" in waiting.reason
@@ -306,7 +306,7 @@ async def test_a_model_that_takes_too_long_has_failed(
 
 async def test_a_model_that_refuses_has_failed_and_is_not_quoted(stand: Stand) -> None:
     await stand.bench.worth_it(QUESTION, ANSWER)
-    stand.model.script(Answer(status=400, error_message=f"bad request: {QUESTION}"))
+    stand.model.enqueue(Answer(status=400, error_message=f"bad request: {QUESTION}"))
     assert await stand.bench.extract() == "rejected"
     (waiting,) = await stand.bench.queue.waiting(9)
     assert "refused" in waiting.reason
