@@ -201,7 +201,7 @@ async def test_an_interaction_with_an_injection_is_not_even_shown(
 
 
 async def test_what_is_stored_and_shown_is_scrubbed(stand: Stand) -> None:
-    await stand.bench.worth_it(QUESTION, "Mail the diff to jane.doe@example.com. Then reset it.")
+    await stand.bench.worth_it(QUESTION, "Mail the diff to jane.doe@nixmail.org. Then reset it.")
     stand.says(GOOD)
     assert await stand.bench.extract() == "stored"
     assert "jane.doe" not in json.dumps(await stand.bench.stored())
@@ -253,7 +253,7 @@ async def test_no_local_model_is_no_try(stand: Stand) -> None:
     assert entry is not None
     await stand.bench.fleet.aclose()
     stand.model.enqueue(Answer(status=503))
-    with pytest.raises(NoLocalModel):
+    with pytest.raises(NoLocalModel):  # noqa: PT012
         for _ in range(9):
             # The first failure may be the model's; then it is known to be away.
             result = await stand.bench.extractor.extract(entry)
