@@ -153,6 +153,7 @@ class Replay:
                     {
                         "query": question,
                         "context_provided": shown,
+                        "context_first": shown[0] if shown else "",
                         "outcome": "success" if good else "failure",
                         "timestamp": _NOW,
                     },

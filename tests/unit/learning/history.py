@@ -76,6 +76,7 @@ class KnowledgeRoom:
             "response": "Like this.",
             "timestamp": timestamp,
             "context_provided": list(context),
+            "context_first": context[0] if context else "",
             "outcome": outcome,
             **more,
         }

@@ -245,19 +245,33 @@ async def test_one_that_is_done_is_not_asked_about_again(stand: Stand) -> None:
     assert stand.bodies == []
 
 
-async def test_no_local_model_is_no_try(stand: Stand) -> None:
+async def test_no_local_model_is_no_try(tmp_path: Path, embedder: FastembedEmbedder) -> None:
     """Lesson 9: an entry waits for the model, however long it is away."""
+    away = BackendSettings(
+        kind=BackendKind.OPENAI,
+        tier="local",
+        base_url="http://127.0.0.1:9",
+        models=(ModelSettings(name="away"),),
+    )
+    fleet = Fleet([build_backend("local", away, None, Path())], Metrics())
+    await fleet.start()
+    async with Extraction.open(tmp_path, embedder, fleet, LearningSettings()) as bench:
+        entry = await bench.worth_it(QUESTION, ANSWER)
+        for _ in range(5):
+            report = await bench.worker.drain()
+            assert (report.processed, report.waiting) == (0, 1)
+            assert report.reason == "No local model is ready: the queue waits for one, see /ready."
+        assert await bench.queue.waiting(9) == [entry]
+        assert bench.events == []
+    await fleet.aclose()
+
+
+async def test_a_model_that_gives_no_answer_has_failed(stand: Stand) -> None:
     await stand.bench.worth_it(QUESTION, ANSWER)
-    stand.bench.settings.extraction.__dict__["model"] = None
-    entry = await stand.bench.queue.claim(60.0)
-    assert entry is not None
-    await stand.bench.fleet.aclose()
-    stand.model.enqueue(Answer(status=503))
-    with pytest.raises(NoLocalModel):  # noqa: PT012
-        for _ in range(9):
-            # The first failure may be the model's; then it is known to be away.
-            result = await stand.bench.extractor.extract(entry)
-            assert result == "rejected"
+    stand.model.enqueue(Answer(status=500))
+    assert await stand.bench.extract() == "rejected"
+    (waiting,) = await stand.bench.queue.waiting(9)
+    assert waiting.reason == "The local model gave no answer."
 
 
 async def test_remote_models_are_never_asked(tmp_path: Path, embedder: FastembedEmbedder) -> None:

@@ -73,6 +73,13 @@ async def test_everything_of_an_interaction_goes_and_is_counted_by_place(rooms: 
     assert rooms.counted("asked") == 1
 
 
+async def emptied(log: Path) -> None:
+    """Wait until a log of SQLite was written into its file, as it is when nobody writes."""
+    async with asyncio.timeout(10):
+        while log.stat().st_size:
+            await asyncio.sleep(0.05)
+
+
 @needs_edge
 async def test_no_file_of_the_state_directory_has_its_text_any_more(state: Path) -> None:
     """Every byte, also those of logs and free pages."""
@@ -89,6 +96,7 @@ async def test_no_file_of_the_state_directory_has_its_text_any_more(state: Path)
         await rooms.forgetting.forget(ID, ANNA)
         await rooms.forgetting.finish()
         await assert_gone(rooms, used)
+        await emptied(state / "outbox.sqlite-wal")
         assert files_with(state, MARKER) == []
         assert Notes(state / "forgetting").purges() == frozenset()
     assert files_with(state, MARKER) == []

@@ -241,6 +241,8 @@ class ErrorSolution(UsedItem):
 class InteractionHistory(Item):
     """One question that was answered, and how that turned out.
 
+    ``context_first``: of ``context_provided``, which is in the order of
+    relevance, the first: it answers for a failure.
     ``history``: the messages before the question, a JSON array; not whole where
     ``history_complete`` is false. ``truncated``: query or response was cut.
     ``parent``: of an answer that validation turned down, the interaction that
@@ -255,6 +257,7 @@ class InteractionHistory(Item):
     agent_type: Word = "generic"
     model_used: Word = ""
     context_provided: Names = ()
+    context_first: Word = ""
     response: Text = ""
     outcome: Literal["success", "partial", "failure", "unknown"] = "unknown"
     user_feedback: Annotated[int, Field(ge=-1, le=1)] = 0
@@ -292,6 +295,7 @@ class InteractionHistory(Item):
             "cache_status": IndexKind.KEYWORD,
             "experiment": IndexKind.KEYWORD,
             "context_provided": IndexKind.KEYWORD,
+            "context_first": IndexKind.KEYWORD,
             "parent": IndexKind.KEYWORD,
             "extraction": IndexKind.KEYWORD,
             "user_feedback": IndexKind.INTEGER,

@@ -103,6 +103,7 @@ def kept(raw: RawInteraction, scrubber: TextScrubber, max_response: int) -> Trac
         model_used=raw.model_used[:_WORD],
         backend=raw.backend[:_WORD],
         context_provided=tuple(raw.context_ids[:_NAMES]),
+        context_first=raw.context_ids[0][:_WORD] if raw.context_ids else "",
         response=response,
         tokens_used=raw.tokens_used or raw.input_tokens + raw.output_tokens,
         input_tokens=raw.input_tokens,

@@ -17,7 +17,11 @@ from typing import Any, Final
 
 from hybrid_coordinator.cache import Cache, Guard
 from hybrid_coordinator.conversation import Caller, Json
-from hybrid_coordinator.errors import StoreUnavailable, Unprocessable
+from hybrid_coordinator.errors import (
+    CollectionMismatch,
+    StoreUnavailable,
+    Unprocessable,
+)
 from hybrid_coordinator.inference import Fleet
 from hybrid_coordinator.knowledge import Knowledge
 from hybrid_coordinator.learning.dataset import DatasetWriter
@@ -26,8 +30,9 @@ from hybrid_coordinator.learning.entries import kept, raw_of
 from hybrid_coordinator.learning.evidence import Evidence
 from hybrid_coordinator.learning.experiments import ExperimentReport, Experiments
 from hybrid_coordinator.learning.extraction import PatternExtractor
-from hybrid_coordinator.learning.forgetting import Forgetting
+from hybrid_coordinator.learning.forgetting import MOST_EXPIRED, Forgetting
 from hybrid_coordinator.learning.intake import Observed
+from hybrid_coordinator.learning.keeping import Keeper
 from hybrid_coordinator.learning.patterns import PatternShelf
 from hybrid_coordinator.learning.reading import InteractionReader, interaction_id_of
 from hybrid_coordinator.learning.records import (
@@ -38,11 +43,9 @@ from hybrid_coordinator.learning.records import (
     InteractionView,
     NewInteraction,
     OutcomeReceipt,
-    OutcomeSource,
     PostedOutcome,
     QueuedExtraction,
     QueueView,
-    Tracked,
 )
 from hybrid_coordinator.learning.rooms import LearningRooms
 from hybrid_coordinator.learning.scoring import Scorer
@@ -60,6 +63,8 @@ _FLUSH: Final = 10.0
 _DAY: Final = 86_400.0
 _RESTART: Final = 5.0
 """Seconds until a part that failed is started again, so that a standing fault fills no log."""
+_WINNERS: Final = 300.0
+"""Seconds between two looks at the outcomes of experiments."""
 _LETTERS: Final = 10_000
 """Dead letters that are looked through for a caller's own."""
 
@@ -104,6 +109,9 @@ class Learning:
         self._scrubber = Scrubber(learning.scrub, rooms.scrub_key, metrics)
         floor = knowledge.calibration.bar(Collection.INTERACTION_HISTORY)
         self._signals = Signals(learning.signals, guard, floor=floor)
+        self._keeper = Keeper(
+            rooms.outbox, rooms.intake, self._scrubber, self._signals, learning, metrics
+        )
         self._reader = InteractionReader(rooms.outbox, knowledge)
         self._shelf = PatternShelf(knowledge, learning, metrics, telemetry, now=now)
         self._evidence = Evidence(
@@ -170,8 +178,10 @@ class Learning:
     def start(self) -> None:
         """Begin to deliver, and to extract while the machine is idle."""
         jobs: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "intake": lambda: self._rooms.intake.run(self._keep),
+            "intake": lambda: self._rooms.intake.run(self._keeper.keep),
             "delivery": self._deliverer.run,
+            "forgetting": self._forgetting.run,
+            "upkeep": self._keep_up,
         }
         if self._settings.pattern_extraction_enabled and self._settings.extraction.in_service:
             jobs["extraction"] = self._worker.run
@@ -209,6 +219,16 @@ class Learning:
             return LearningState(False, f"{waiting}, which does not take them at present")
         return LearningState(True, waiting if outbox.depth else "everything kept is in the store")
 
+    async def _keep_up(self) -> None:
+        """Tidy up after the last process, then look now and then who won an experiment."""
+        await self._dataset.start()
+        while True:
+            try:
+                await self.experiments.refresh(await self._knowledge.opened())
+            except (StoreUnavailable, CollectionMismatch) as error:
+                self._metrics.failures.labels(room="learning", kind=error.code).inc()
+            await asyncio.sleep(_WINNERS)
+
     # A request of the gateway.
 
     def began(self, interaction_id: str) -> None:
@@ -225,41 +245,6 @@ class Learning:
         else:
             self._rooms.intake.put(story)
 
-    async def _keep(self, batch: Sequence[Observed]) -> None:
-        """Put answered requests on disk, then what they say of earlier ones."""
-        tracked = await asyncio.to_thread(self._prepared, batch)
-        await asyncio.gather(*(self._accept(one, "gateway") for one in tracked))
-        signals = self._settings.signals
-        for observed in batch:
-            for rejected in observed.rejected:
-                if signals.escalation.enable:
-                    await self._rooms.outbox.accept_signal(
-                        rejected.id, OutcomeSource.ESCALATION, -signals.escalation.weight
-                    )
-            whole = observed.whole
-            for earlier, source, weight in self._signals.observe(
-                whole.caller,
-                observed.key,
-                observed.vector,
-                whole.query,
-                whole.id,
-                whole.timestamp,
-                began=whole.timestamp - whole.latency_ms / 1000,
-            ):
-                await self._rooms.outbox.accept_signal(earlier, source, weight)
-
-    def _prepared(self, batch: Sequence[Observed]) -> list[Tracked]:
-        limit = self._settings.max_response_chars
-        return [
-            kept(raw, self._scrubber, limit)
-            for observed in batch
-            for raw in (observed.whole, *observed.rejected)
-        ]
-
-    async def _accept(self, tracked: Tracked, source: str) -> None:
-        if await self._rooms.outbox.accept_interaction(tracked):
-            self._metrics.learning.interactions.labels(source=source).inc()
-
     # The verbs.
 
     async def track(self, new: NewInteraction, caller: Caller) -> str:
@@ -274,7 +259,7 @@ class Learning:
         raw = raw_of(new, interaction_id, caller.id, self._now())
         limit = self._settings.max_response_chars
         tracked = await asyncio.to_thread(kept, raw, self._scrubber, limit)
-        await self._accept(tracked, "client")
+        await self._keeper.accept(tracked, "client")
         return interaction_id
 
     async def outcome(
@@ -318,7 +303,10 @@ class Learning:
         await self._deliverer.flush(_FLUSH)
         report = await self._worker.drain(limit)
         before = self._now() - self._settings.retention_days * _DAY
-        expired = await self._forgetting.expire(before)
+        expired = some = await self._forgetting.expire(before)
+        while some >= MOST_EXPIRED:
+            some = await self._forgetting.expire(before)
+            expired += some
         await self._rooms.outbox.prune(before)
         return replace(report, expired=expired)
 

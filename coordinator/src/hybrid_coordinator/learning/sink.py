@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from hybrid_coordinator.conversation import Json
-from hybrid_coordinator.errors import Unprocessable
+from hybrid_coordinator.errors import StoreUnavailable, Unprocessable
 from hybrid_coordinator.knowledge import Knowledge, NewItem
 from hybrid_coordinator.knowledge.collections import read_record
 from hybrid_coordinator.knowledge.items import InteractionHistory
@@ -152,9 +152,16 @@ class HistorySink:
         item = await self._score(interaction_id, caller, item, effective)
         if item.extraction == "queued":
             # Said on the point first: what is in no queue yet is found by that.
-            await self._queue.add(
-                QueuedExtraction(interaction_id, caller, item.value_score, self._now())
-            )
+            entry = QueuedExtraction(interaction_id, caller, item.value_score, self._now())
+            try:
+                await self._queue.add(entry)
+            except StoreUnavailable as error:
+                # The next run puts it in: an outage of the queue holds up no other outcome.
+                self._metrics.failures.labels(room="learning", kind="queue_unavailable").inc()
+                log.info(
+                    "an interaction is put into the extraction queue later",
+                    extra={"interaction_id": interaction_id, "why": error.message},
+                )
 
     async def _read(self, interaction_id: str, caller: str) -> InteractionHistory | None:
         store = await self._knowledge.opened()
@@ -273,7 +280,7 @@ def _new(tracked: Tracked) -> NewItem:
     item = tracked.item
     if item.parent:
         # Its prompt was that of the answer that was given, and the items in it count once.
-        item = item.model_copy(update={"context_provided": ()})
+        item = item.model_copy(update={"context_provided": (), "context_first": ""})
     return NewItem(item.model_dump(mode="json"), id=tracked.id, created=item.timestamp)
 
 

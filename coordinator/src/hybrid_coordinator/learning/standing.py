@@ -52,7 +52,7 @@ async def standing_of(
         weight(now - _time(source), half_life)
         for source in sources
         if source.payload.get("outcome") == Outcome.FAILURE
-        and id_ not in source.payload.get("context_provided", ())
+        and source.payload.get("context_first") != id_
     )
     if failures:
         for window in windows(now, half_life):
@@ -76,16 +76,21 @@ class _Uses:
         self._store = store
         # Nobody else can have had a caller's own item in a prompt: one that says so is not heard.
         self._used: Mapping[str, tuple[str, ...]] = {"context_provided": (id_,)}
+        self._relied: Mapping[str, tuple[str, ...]] = {"context_first": (id_,)}
         if owner != SHARED:
             self._used = {**self._used, "caller": (owner,)}
+            self._relied = {**self._relied, "caller": (owner,)}
 
     async def count(
         self, outcome: Outcome, start: float | None = None, end: float | None = None
     ) -> int:
+        # All items of a prompt share in a success. For a failure the one answers that was taken
+        # for the most relevant: blamed alike, the right ones would go with the wrong.
+        used = self._relied if outcome is Outcome.FAILURE else self._used
         return await self._store.count(
             _HISTORY,
             Filter(
-                any_of={**self._used, "outcome": (outcome.value,)},
+                any_of={**used, "outcome": (outcome.value,)},
                 at_least={} if start is None else {"timestamp": start},
                 below={} if end is None else {"timestamp": end},
             ),
