@@ -51,7 +51,7 @@ say "mypy --strict"
 (cd coordinator && mypy src/hybrid_coordinator ../tests)
 
 say "unit tests"
-pytest -c coordinator/pyproject.toml --rootdir . -q tests/unit
+pytest -c coordinator/pyproject.toml --rootdir . -q -n 2 tests/unit
 
 say "real parts: waiting until they are there"
 if ! wait "$testbed"; then

@@ -227,14 +227,20 @@ class Spool:
 
         The hash of a cluster's oldest member decides. So the side a cluster is
         on stays as it is while it grows, and what a model was trained on does
-        not become what it is tested with.
+        not become what it is tested with. While there are fewer clusters than
+        one of which would be the share, all of them are trained with.
         """
         self._db.execute("BEGIN")
         self._db.executemany(
             "UPDATE question SET cluster = ? WHERE number = ?",
             ((int(root), number) for number, root in enumerate(roots)),
         )
-        self._db.execute(_SPLIT, (validation_share,))
+        (clusters,) = self._db.execute(
+            "SELECT COUNT(DISTINCT cluster) FROM question JOIN item ON question = number "
+            "WHERE reason = ''"
+        ).fetchone()
+        if clusters * validation_share >= 1:
+            self._db.execute(_SPLIT, (validation_share,))
         self._db.execute("COMMIT")
 
     def chats(self, validation: bool) -> Iterator[ChosenChat]:

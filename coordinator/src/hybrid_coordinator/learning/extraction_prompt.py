@@ -63,8 +63,9 @@ class Kind(StrEnum):
     BEST_PRACTICE = "best_practice"
     CODE = "code"
     NONE = "trivia"
-    """Nothing to use again. Not called "none" here: a 270M model then says it of two in three
-    how-tos, and of none of them with this word (nine interactions, three times each)."""
+    """Nothing to use again. The word matters to a small model: of twelve interactions, each asked
+    about three times, one of 270M said "none" in 11 answers of 36 and "trivia" in 1, by prompts
+    that were otherwise nearly the same."""
 
 
 @dataclass(frozen=True, slots=True)
