@@ -81,6 +81,15 @@ async def test_a_cluster_stays_on_its_side_while_it_grows(tmp_path: Path) -> Non
     assert before == {text for text in after if text.startswith("cluster")}
 
 
+async def test_a_set_too_small_for_the_share_is_all_for_training(tmp_path: Path) -> None:
+    """The first example is found where people look for it."""
+    for count in range(1, 10):
+        points = [interaction(n) for n in range(1, count + 1)]
+        place = await written(tmp_path / str(count), *points, wanted=DatasetRequest())
+        assert len(place.rows("dataset.jsonl")) == count
+        assert place.rows("dataset.validation.jsonl") == []
+
+
 @pytest.mark.parametrize(("share", "validation"), [(0.0, 0), (1.0, 5)])
 async def test_all_or_nothing_may_be_put_aside(
     share: float, validation: int, tmp_path: Path

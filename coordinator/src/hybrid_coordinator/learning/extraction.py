@@ -150,6 +150,13 @@ class PatternExtractor:
             return await self._failed(entry, str(error), began)
         if pattern is None:
             return await self._settle(entry, "nothing", began, state="nothing")
+        # The model took its time: what was forgotten meanwhile must leave no pattern behind.
+        item = await self._interaction(entry.interaction_id)
+        if item is None:
+            await self._queue.done(entry)
+            return "nothing"
+        if item.outcome not in _WORTH:
+            return await self._settle(entry, "nothing", began, state="")
         return await self._shelve(entry, pattern, item, began)
 
     async def _interaction(self, interaction_id: str) -> InteractionHistory | None:
