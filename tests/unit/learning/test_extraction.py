@@ -379,27 +379,21 @@ async def test_whatever_store_call_fails_a_repeat_ends_the_same(
     pytest.fail("it never got through")
 
 
-async def test_what_is_forgotten_while_the_model_thinks_leaves_no_pattern(stand: Stand) -> None:
+@pytest.mark.parametrize("forgotten", [True, False], ids=["forgotten", "a failure after all"])
+async def test_what_is_taken_back_while_the_model_thinks_is_no_pattern(
+    forgotten: bool, stand: Stand
+) -> None:
     entry = await stand.bench.worth_it(QUESTION, ANSWER)
     held = asyncio.Event()
     stand.model.enqueue(Answer(text=GOOD, hold=held))
     working = asyncio.create_task(stand.bench.extract())
     await stand.model.until(lambda: stand.model.running == 1)
-    await stand.bench.room.knowledge.delete(HISTORY, [entry.interaction_id], "anna")
+    knowledge = stand.bench.room.knowledge
+    if forgotten:
+        await knowledge.delete(HISTORY, [entry.interaction_id], "anna")
+    else:
+        await knowledge.amend(HISTORY, [entry.interaction_id], {"outcome": "failure"})
     held.set()
     assert await working == "nothing"
     assert await stand.bench.stored() == []
     assert (await stand.bench.queue.depth()).claimed == 0
-
-
-async def test_what_is_called_a_failure_while_the_model_thinks_is_no_pattern(stand: Stand) -> None:
-    entry = await stand.bench.worth_it(QUESTION, ANSWER)
-    held = asyncio.Event()
-    stand.model.enqueue(Answer(text=GOOD, hold=held))
-    working = asyncio.create_task(stand.bench.extract())
-    await stand.model.until(lambda: stand.model.running == 1)
-    await stand.bench.room.knowledge.amend(HISTORY, [entry.interaction_id], {"outcome": "failure"})
-    held.set()
-    assert await working == "nothing"
-    assert await stand.bench.stored() == []
-    assert await stand.bench.state_of(entry.interaction_id) == ""
