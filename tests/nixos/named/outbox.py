@@ -52,14 +52,16 @@ def outbox_survives_kill(machines: Machines) -> None:
 def _killed_under_load(machine: Machine, coordinator: Coordinator) -> None:
     key = ["--key-file", coordinator.key_file] if coordinator.key_file else []
     common = ["--address", coordinator.address, "--acknowledged", ACKNOWLEDGED, *key]
-    at_least, patience = (4, 240) if is_emulated(machine) else (AT_LEAST, 60)
-    load = ["--clients", "2", "--patience", str(patience)]
+    emulated = is_emulated(machine)
+    at_least, patience, clients, kills = (4, 240, 2, 1) if emulated else (AT_LEAST, 60, 8, 3)
+    load = ["--clients", str(clients), "--patience", str(patience)]
     machine.succeed(f"mkdir -p {FOLDER}; rm -f {UNTIL} {ACKNOWLEDGED}")
     tracking = Background(
         machine, "track", "trackers.py", "write", *common, *load, "--until", UNTIL
     )
-    _wait_for_more(machine, at_least)
-    _kill(machine)
+    for _ in range(kills):
+        _wait_for_more(machine, at_least)
+        _kill(machine)
     _wait_for_more(machine, at_least)
     machine.succeed(f"touch {UNTIL}")
     report = tracking.report()
