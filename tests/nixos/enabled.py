@@ -20,10 +20,10 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "notify",
         "sandbox",
         "bad-settings",
-        "extraction-runs",
-        "outbox-survives-kill",
         "kill",
         "watchdog",
+        "extraction-runs",
+        "outbox-survives-kill",
     ),
     "full": (
         "boots",

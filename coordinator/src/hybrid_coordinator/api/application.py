@@ -13,7 +13,7 @@ from hybrid_coordinator.api.embeddings import EmbeddingEndpoints
 from hybrid_coordinator.api.identifiers import new_interaction_id
 from hybrid_coordinator.api.knowledge import KnowledgeEndpoints
 from hybrid_coordinator.api.learning import LearningEndpoints
-from hybrid_coordinator.api.mcp import McpEndpoint
+from hybrid_coordinator.api.mcp_entry import McpEntry
 from hybrid_coordinator.api.models import ModelEndpoints
 from hybrid_coordinator.api.openapi import document
 from hybrid_coordinator.api.service import ServiceEndpoints
@@ -54,7 +54,7 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
     models = ModelEndpoints(gateway)
     knowledge = KnowledgeEndpoints(gateway)
     learning = LearningEndpoints(gateway)
-    mcp = McpEndpoint(gateway)
+    mcp = McpEntry(gateway)
     interaction = "/v1/interactions/{interaction_id}"
     service = ServiceEndpoints(gateway, describe=lambda: document(needs_key=not keys.is_open))
     return [
