@@ -14,6 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from hybrid_coordinator.errors import InvalidRequest
+
 HOUR = 3600
 DAY = 24 * HOUR
 
@@ -28,6 +30,14 @@ class Range(StrEnum):
     DAY = "24h"
     WEEK = "7d"
     MONTH = "30d"
+
+    @classmethod
+    def of(cls, seconds: int) -> Range:
+        """The span of so many seconds; ``InvalidRequest`` for one that is not kept."""
+        for span in cls:
+            if span.seconds == seconds:
+                return span
+        raise InvalidRequest(f"Ask for one of {', '.join(cls)}.", field="range")
 
     @property
     def seconds(self) -> int:
@@ -77,8 +87,9 @@ class ServiceFigures(_Figures):
 class CollectionFigures(_Figures):
     """One collection now. ``success_rate`` is over the range, of outcomes that were told.
 
-    ``vectors``: every stored vector, dense and sparse. The growths compare with
-    the count a day or a week ago; None where none was taken then.
+    ``vectors``: embeddings stored, one a point; None where they are another
+    embedder's. The growths compare with the count a day or a week ago; None
+    where none was taken then.
     """
 
     name: str
@@ -214,6 +225,7 @@ class SeriesPoint(_Figures):
     """None where something was saved that has no price."""
     tokens_in: int = 0
     tokens_out: int = 0
+    """Tokens that models worked on; those of cached answers are not among them."""
 
 
 class Source(_Figures):
