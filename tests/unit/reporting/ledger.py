@@ -107,7 +107,7 @@ EXPECTED: Final[dict[str, Any]] = {
     "cost_usd": 0.4534,  # 0.4525, and 0.0009 for the answer that nobody waited for
     "by_cache": {"tokens": 31_000, "usd": 0.135},
     # 0.1 million tokens in at 1 USD, 0.016 million out at 5 USD
-    "by_local_models": {"tokens": None, "usd": 0.18},
+    "by_local_models": {"tokens": 0, "usd": 0.18},
     # B: 20 · (15000 - 3000) = 240000 at 1 USD; D: 10 · (15000 - 4000) = 110000 at 3 USD;
     # E: 5 · (15000 - 20000) = -25000 at 1 USD; 0.24 + 0.33 - 0.025
     "by_context": {"tokens": 325_000, "usd": 0.545},

@@ -83,7 +83,7 @@ def dashboard_data(
     try:
         return _counted(store, span, live, pricing, now, trouble)
     except StoreUnavailable as error:
-        return _without_store(span, live, pricing, now, error.message)
+        return no_data(span, live, pricing, now, error.message)
 
 
 def window(span: f.Range, now: float) -> tuple[int, int]:
@@ -125,9 +125,10 @@ def _counted(
     )
 
 
-def _without_store(
+def no_data(
     span: f.Range, live: Live, pricing: Pricing, now: float, trouble: str
 ) -> f.DashboardData:
+    """What is so now, and no data of what was; ``trouble`` says why."""
     return f.DashboardData(
         generated_at=now,
         range_s=span.seconds,

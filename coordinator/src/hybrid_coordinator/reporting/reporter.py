@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from hybrid_coordinator.errors import StoreUnavailable
-from hybrid_coordinator.reporting.assembly import Live, dashboard_data
+from hybrid_coordinator.reporting.assembly import Live, dashboard_data, no_data
 from hybrid_coordinator.reporting.figures import DashboardData, Range
 from hybrid_coordinator.reporting.samples import samples
 from hybrid_coordinator.reporting.savings import Pricing
@@ -34,6 +34,11 @@ _PATIENCE: Final = 1.0
 """Seconds that figures wait for what is still to be counted; they say so where that is not all."""
 _PAUSE: Final = 0.1
 _RESTART: Final = 5.0
+
+_NOT_RECORDED: Final = (
+    "telemetry.enable is false: nothing is recorded that figures could be made of"
+)
+_BEHIND: Final = "what was recorded before is still being counted"
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +102,8 @@ class Reporter:
         """The figures of the last ``span`` until now. Works with every store down, and says so."""
         await self._count(_PATIENCE)
         live = await self._live()
+        if not self._recording:
+            return no_data(span, live, self._pricing, self._now(), _NOT_RECORDED)
         data = await asyncio.to_thread(
             dashboard_data,
             self._store,
@@ -104,7 +111,7 @@ class Reporter:
             live,
             self._pricing,
             self._now(),
-            trouble=self._missing(),
+            trouble=self._trouble or (_BEHIND if self._behind else ""),
         )
         self._told[span] = data
         self._metrics.reporting.set(samples(self._told))
@@ -175,15 +182,6 @@ class Reporter:
             if self._heard is None or self._clock() - self._heard[0] > _FRESH:
                 self._heard = (self._clock(), await self._ask())
             return self._heard[1]
-
-    def _missing(self) -> str:
-        if self._trouble:
-            return self._trouble
-        if not self._recording:
-            return "telemetry.enable is false: nothing is recorded that figures could be made of"
-        if self._behind:
-            return "what was recorded before is still being counted"
-        return ""
 
     def _failed(self, error: StoreUnavailable) -> None:
         self._metrics.failures.labels(room="reporting", kind=error.code).inc()

@@ -100,7 +100,7 @@ def savings(amounts: Amounts, pricing: Pricing) -> SavingsFigures:
         tokens=cached.tokens_in + cached.tokens_out,
         usd=money(amounts.get("cache_saved_usd", 0.0)),
     )
-    by_local = Saved(usd=_rounded(_local_usd(amounts, pricing)))
+    by_local = Saved(tokens=0, usd=_rounded(_local_usd(amounts, pricing)))
     by_context = _context(amounts, pricing)
     tokens_saved = (by_cache.tokens or 0) + (by_context.tokens or 0)
     saved_usd = saved_usd_of(amounts, pricing)
