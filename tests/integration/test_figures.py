@@ -138,6 +138,39 @@ async def test_a_question_is_in_the_figures_within_one_interval_and_only_once_af
             assert data["savings"]["total_queries"] == 3
 
 
+async def test_success_is_told_by_the_collection_that_was_in_the_prompt(tmp_path: Path) -> None:
+    question = "How do I close the shutters before a storm from the west?"
+    practice = {
+        "title": "Close the shutters before a storm",
+        "category": "house",
+        "description": "Before a storm from the west, close the shutters and bolt them.",
+    }
+    async with running(FakeOpenAI(default=Answer(text="Bolt them."))) as url:
+        options: dict[str, Any] = {"backends": {"fake": fake_backend(url)}}
+        async with serving(tmp_path, **options) as served, served.client() as http:
+            items = {"items": [{"payload": practice}]}
+            stored = await http.post("/v1/knowledge/best-practices", json=items)
+            assert stored.status_code == 200, stored.text
+            answer = await asyncio.to_thread(served.chat, question)
+            id_ = answer.headers["x-hybrid-interaction-id"]
+            posted = await http.post(f"/v1/interactions/{id_}/outcome", json={"outcome": "success"})
+            assert posted.status_code == 200, posted.text
+            async with asyncio.timeout(60), stream(served, "1h") as figures:
+                while (data := await anext(figures))["learning"]["outcomes"]["success"] == 0:
+                    pass
+    assert data["context"]["success_by_collection"] == {
+        "best-practices": 1.0,
+        "codebase-context": None,
+        "error-solutions": None,
+        "interaction-history": None,
+        "skills-patterns": None,
+    }
+    assert data["context"]["hit_rate"] == 1.0
+    assert data["context"]["latency_ms"]["p50"] > 0
+    used = data["savings"]["routes"]["local"]["tokens_in"]
+    assert data["savings"]["by_context"]["tokens"] == 15_000 - used
+
+
 async def test_an_open_stream_ends_with_a_reload_and_holds_up_no_stop(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"backends": BACKENDS, "reporting": {"baseline_tokens": 15_000}}
     async with serving(tmp_path, **settings) as served, asyncio.timeout(60):

@@ -92,7 +92,8 @@ class Reporter:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
-        await self._count()
+        # What is left then is counted at the next start.
+        await self._count(_PATIENCE)
 
     def end_streams(self) -> None:
         """Let every stream end now: the service ends, or other settings are in force."""

@@ -15,7 +15,7 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -287,8 +287,10 @@ class ReportingStore:
                     f"{self._path} was written by a newer version of hybrid-coordinator: install "
                     "that version again, or move the file away and let it be counted anew"
                 )
-            if version < _VERSION:
+            # Refused at once while another process has it open; then a later time will do.
+            with suppress(sqlite3.OperationalError):
                 db.execute("PRAGMA journal_mode = WAL")
+            if version < _VERSION:
                 self._create(db)
             db.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
@@ -319,7 +321,8 @@ class ReportingStore:
 
     def _unavailable(self, error: BaseException) -> StoreUnavailable:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return StoreUnavailable(f"the figures ({self._path}) cannot be used: {reason}")
+        path = getattr(error, "filename", None) or self._path
+        return StoreUnavailable(f"figures cannot be counted: {path}: {reason}")
 
 
 def _told(db: sqlite3.Connection, key: int) -> Told | None:
