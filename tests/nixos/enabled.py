@@ -24,6 +24,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "watchdog",
         "extraction-runs",
         "outbox-survives-kill",
+        "dashboard-data-written",
     ),
     "full": (
         "boots",
@@ -39,6 +40,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "extraction-runs",
         "queue-waits-for-model",
         "outbox-survives-kill",
+        "dashboard-data-written",
         "kill",
         "watchdog",
     ),

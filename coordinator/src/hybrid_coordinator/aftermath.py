@@ -87,6 +87,7 @@ class Aftermath:
         counts: dict[str, int] = {}
         for hit in retrieved.hits:
             counts[hit.collection.value] = counts.get(hit.collection.value, 0) + 1
+        trace.found_in = {hit.id: hit.collection.value for hit in retrieved.hits}
         scores = [hit.score for hit in retrieved.hits]
         self._telemetry.record(
             ContextSearch(
@@ -203,6 +204,7 @@ class Aftermath:
             cost_saved_usd=trace.cost_saved_usd,
             context_ids=list(trace.context.ids) if trace.context else [],
             context_tokens=trace.context.tokens if trace.context else 0,
+            context_collections=trace.context_collections,
             experiment=trace.request.variant,
             skipped=trace.skipped,
             overhead_ms=trace.overhead_seconds * 1000,

@@ -21,7 +21,10 @@ from hybrid_coordinator.inference import BackendStatus, Fleet, build_backend
 from hybrid_coordinator.knowledge import Knowledge
 from hybrid_coordinator.learning.rooms import LearningRooms, opened_rooms
 from hybrid_coordinator.learning.service import Learning
+from hybrid_coordinator.live import LiveView
 from hybrid_coordinator.pipeline import Pipeline
+from hybrid_coordinator.reporting.reporter import Reporter
+from hybrid_coordinator.reporting.store import ReportingStore
 from hybrid_coordinator.routing import Classifier, Router, SpendLedger
 from hybrid_coordinator.settings import BackendKind, Settings
 from hybrid_coordinator.stores import Stores, guard_of, in_prompts, opened_stores, sole_user
@@ -43,6 +46,7 @@ class Rooms:
     classifier: Classifier
     ledger: SpendLedger
     learning: LearningRooms
+    reporting: ReportingStore
 
 
 class Application:
@@ -91,6 +95,15 @@ class Application:
             aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger, self.learning, settings),
             metrics=metrics,
         )
+        self.reporter = Reporter(
+            settings,
+            rooms.reporting,
+            rooms.telemetry,
+            metrics,
+            live=lambda: LiveView(
+                self.coordinator.readiness, knowledge, rooms.learning, metrics
+            ).ask(),
+        )
         self.coordinator = Coordinator(
             settings=settings,
             pipeline=pipeline,
@@ -99,8 +112,19 @@ class Application:
             knowledge=knowledge,
             fleet=fleet,
             learning=self.learning,
+            reporter=self.reporter,
             metrics=metrics,
         )
+
+    def start(self) -> None:
+        """Begin what goes on by itself."""
+        self.learning.start()
+        self.reporter.start()
+
+    async def stop(self) -> None:
+        """End it; requests are still answered."""
+        await self.reporter.stop()
+        await self.learning.stop()
 
     async def under(self, settings: Settings) -> Application:
         """The coordinator under other settings, its new backends probed; this one goes on.
@@ -170,7 +194,10 @@ async def running(
         progress("opening the outbox")
         learning = await stack.enter_async_context(opened_rooms(settings, metrics))
         classifier = Classifier(stores.embedder.name)
-        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning)
+        figures = ReportingStore(
+            settings.state_directory, kept_days=settings.reporting.retention_days
+        )
+        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning, figures)
         application = Application(
             settings,
             rooms,
@@ -179,7 +206,7 @@ async def running(
             fleet=fleet,
             keys=keys,
         )
-        application.learning.start()
+        application.start()
         yield application
 
 

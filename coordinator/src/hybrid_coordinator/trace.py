@@ -7,7 +7,8 @@ metrics and the telemetry. It decides nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hybrid_coordinator.cache import CacheEntry, Lookup
@@ -44,6 +45,8 @@ class Trace:
     tier: Tier | None = None
     model: ModelSettings | None = None
     context: Context | None = None
+    found_in: Mapping[str, str] = field(default_factory=dict)
+    """The collection of each item that was found for it, by the item's id."""
     prompt_tokens: int | None = None
     """Of the conversation, about; None while nobody had to know."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -93,6 +96,12 @@ class Trace:
         if self.cache in (CacheStatus.EXACT, CacheStatus.SEMANTIC):
             return self.cache.value
         return self.decision.reason.value if self.decision else "none"
+
+    @property
+    def context_collections(self) -> dict[str, int]:
+        """How many items of each collection are in the prompt."""
+        ids = self.context.ids if self.context else ()
+        return dict(Counter(self.found_in[id_] for id_ in ids if id_ in self.found_in))
 
     @property
     def meta(self) -> AnswerMeta:

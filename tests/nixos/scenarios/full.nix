@@ -69,7 +69,8 @@ in
         # Ollama has no model here, which is a warning at every check.
         successExitStatus = [ 1 ];
       };
-      # A test waits for it to run by itself.
+      # Tests wait for them to run by themselves.
+      dashboardData.interval = "30s";
       patternExtraction = {
         interval = "1min";
         randomizedDelay = "0";

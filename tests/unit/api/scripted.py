@@ -46,6 +46,7 @@ from hybrid_coordinator.gateway import (
 )
 from hybrid_coordinator.settings import Collection, Settings
 from hybrid_coordinator.telemetry.metrics import Metrics
+from tests.unit.api.scripted_dashboard import ScriptedDashboard
 from tests.unit.api.scripted_learning import ScriptedLearning
 
 KEYS = "alice:alice-key-0123456789\nbob:bob-key-0123456789\n"
@@ -98,7 +99,7 @@ TOOL_DELTAS = (
 
 
 @dataclass
-class ScriptedGateway(ScriptedLearning):
+class ScriptedGateway(ScriptedDashboard, ScriptedLearning):
     """Answers by ``script``; by default the same sentence, streamed where that is asked."""
 
     script: Script | None = None

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from hybrid_coordinator.api.auth import KeyRing
 from hybrid_coordinator.api.chat import ChatEndpoints
+from hybrid_coordinator.api.dashboard import DashboardEndpoints
 from hybrid_coordinator.api.edge import Edge, Endpoint, Lifespan
 from hybrid_coordinator.api.embeddings import EmbeddingEndpoints
 from hybrid_coordinator.api.identifiers import new_interaction_id
@@ -54,6 +55,7 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
     models = ModelEndpoints(gateway)
     knowledge = KnowledgeEndpoints(gateway)
     learning = LearningEndpoints(gateway)
+    dashboard = DashboardEndpoints(gateway)
     mcp = McpEntry(gateway)
     interaction = "/v1/interactions/{interaction_id}"
     service = ServiceEndpoints(gateway, describe=lambda: document(needs_key=not keys.is_open))
@@ -78,6 +80,8 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
         Endpoint("GET", "/v1/patterns/queue", learning.queue),
         Endpoint("POST", "/v1/patterns/queue/replay", learning.replay),
         Endpoint("GET", "/v1/experiments", learning.experiments),
+        Endpoint("GET", "/v1/dashboard", dashboard.figures),
+        Endpoint("GET", "/v1/dashboard/events", dashboard.events),
         Endpoint("POST", "/mcp", mcp.serve),
         Endpoint("GET", "/health", service.health),
         Endpoint("GET", "/ready", service.ready),

@@ -23,6 +23,8 @@ FIXED: Final = (
     ("learning", "outbox"),
     ("learning", "signals", "agent"),
     ("learning", "signals", "thumbs"),
+    ("reporting", "interval"),
+    ("reporting", "retention_days"),
 )
 """Options that a running process does not change, with everything below them."""
 

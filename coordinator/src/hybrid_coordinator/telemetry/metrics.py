@@ -10,6 +10,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from hybrid_coordinator.telemetry.learning_metrics import LearningMetrics
+from hybrid_coordinator.telemetry.reporting_metrics import ReportingMetrics
 
 _SECONDS_FAST = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SECONDS_SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -160,3 +161,4 @@ class Metrics:
             registry=r,
         )
         self.learning = LearningMetrics(r)
+        self.reporting = ReportingMetrics(r)
