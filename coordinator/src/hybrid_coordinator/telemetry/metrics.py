@@ -2,12 +2,13 @@
 
 Every metric has its unit in its name and labels from bounded sets only:
 backend and model names come from settings, the rest from enums. What to do
-when one moves is in ``docs/metrics.md``.
+when one moves is in ``docs/metrics.md``. Counters of single losses are there at 0 from
+the start: the first loss would otherwise be no increase to Prometheus.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from hybrid_coordinator.telemetry.learning_metrics import LearningMetrics
 
@@ -153,6 +154,8 @@ class Metrics:
             ["cause"],
             registry=r,
         )
+        for cause in ("queue_full", "write_failed"):
+            self.telemetry_lost.labels(cause=cause)
         self.failures = Counter(
             "hybrid_failures_total",
             "Failures that no client saw, by room and class",
@@ -160,3 +163,4 @@ class Metrics:
             registry=r,
         )
         self.learning = LearningMetrics(r)
+        self.process = ProcessCollector(registry=r)
