@@ -90,6 +90,32 @@ def test_grafana_gets_prometheus_as_its_source() -> None:
     assert source["url"] == "http://127.0.0.1:9999"
 
 
+def test_grafana_gets_the_board_and_prometheus_the_rules() -> None:
+    found = _host(
+        "services.prometheus.enable = true; services.grafana.enable = true;"
+        " services.hybrid-ai.monitoring = { grafana.enable = true;"
+        " prometheus = { enable = true; alerts.enable = true; }; };",
+        "{ inherit (config.services.grafana.provision.dashboards.settings) providers;"
+        " board = builtins.readDir (builtins.head"
+        " config.services.grafana.provision.dashboards.settings.providers).options.path;"
+        " rules = map builtins.readFile config.services.prometheus.ruleFiles; }",
+    )
+    [provider] = found["providers"]
+    assert provider["name"] == "hybrid-ai"
+    assert found["board"] == {"hybrid-ai.json": "regular"}
+    [rules] = found["rules"]
+    assert "HybridAiDown" in rules
+
+
+def test_neither_has_anything_of_ours_unless_asked() -> None:
+    found = _host(
+        "services.prometheus.enable = true; services.grafana.enable = true;",
+        "{ inherit (config.services.prometheus) ruleFiles scrapeConfigs;"
+        " boards = config.services.grafana.provision.dashboards.settings; }",
+    )
+    assert found == {"ruleFiles": [], "scrapeConfigs": [], "boards": None}
+
+
 def test_redis_is_on_a_socket_that_only_its_group_opens() -> None:
     found = _host(
         "",
