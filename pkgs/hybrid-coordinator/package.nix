@@ -48,6 +48,11 @@ let
           "tsx"
           "typescript"
         ];
+
+    tracing = [
+      python3Packages.opentelemetry-exporter-otlp-proto-http
+      python3Packages.opentelemetry-sdk
+    ];
   };
 
   coordinator = python3Packages.buildPythonApplication {

@@ -242,4 +242,12 @@ CASES = [
         series("hybrid_telemetry_events_lost_total", "5x40", cause="write_failed"),
         labels={**_ONE, "cause": "write_failed"},
     ),
+    Case(
+        "HybridAiSpansDropped",
+        "40m",
+        series("hybrid_spans_dropped_total", "0+6x60", cause="export_failed"),
+        # A collector that was started anew.
+        series("hybrid_spans_dropped_total", "0x22 40x60", cause="export_failed"),
+        labels={**_ONE, "cause": "export_failed"},
+    ),
 ]

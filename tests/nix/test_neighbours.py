@@ -116,6 +116,24 @@ def test_neither_has_anything_of_ours_unless_asked() -> None:
     assert found == {"ruleFiles": [], "scrapeConfigs": [], "boards": None}
 
 
+def test_the_headers_of_traces_are_a_credential_and_a_collector_elsewhere_may_be_reached() -> None:
+    found = _host(
+        'services.hybrid-ai.coordinator.settings.tracing = { endpoint = "https://otlp.example.org";'
+        ' headers_file = "/run/keys/tracing"; };',
+        "{ inherit (config.services.hybrid-ai.coordinator) loadedCredentials leavesMachine;"
+        ' unit = node.units."hybrid-coordinator.service"; }',
+    )
+    assert found["loadedCredentials"] == {"settings-tracing": "/run/keys/tracing"}
+    loaded = parse("x", found["unit"]).values("Service", "LoadCredential")
+    assert loaded == ["settings-tracing:/run/keys/tracing"]
+    assert found["leavesMachine"] is True
+    near = _host(
+        'services.hybrid-ai.coordinator.settings.tracing.endpoint = "http://127.0.0.1:4318";',
+        "config.services.hybrid-ai.coordinator.leavesMachine",
+    )
+    assert near is False
+
+
 def test_redis_is_on_a_socket_that_only_its_group_opens() -> None:
     found = _host(
         "",

@@ -190,5 +190,14 @@ TELEMETRY = Row(
             "{{cause}}",
             "`write_failed`: the disk is full or not writable.",
         ),
+        Panel(
+            "Spans of traces",
+            "ops",
+            (
+                (rate("hybrid_spans_sent_total"), "sent"),
+                (rate("hybrid_spans_dropped_total", "cause"), "dropped: {{cause}}"),
+            ),
+            "Where `tracing.endpoint` is set.",
+        ),
     ),
 )

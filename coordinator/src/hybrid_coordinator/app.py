@@ -26,6 +26,7 @@ from hybrid_coordinator.routing import Classifier, Router, SpendLedger
 from hybrid_coordinator.settings import BackendKind, Settings
 from hybrid_coordinator.stores import Stores, guard_of, in_prompts, opened_stores, sole_user
 from hybrid_coordinator.telemetry import Metrics, TelemetryWriter
+from hybrid_coordinator.tracing import Tracing, opened_tracing
 
 _ENGINE_PATIENCE = 60.0
 """Seconds a start waits for an embedded model; a larger one goes on loading behind it."""
@@ -43,6 +44,7 @@ class Rooms:
     classifier: Classifier
     ledger: SpendLedger
     learning: LearningRooms
+    tracing: Tracing | None
 
 
 class Application:
@@ -88,7 +90,9 @@ class Application:
             fleet=fleet,
             ledger=rooms.ledger,
             experiments=self.learning.experiments,
-            aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger, self.learning, settings),
+            aftermath=Aftermath(
+                metrics, rooms.telemetry, rooms.ledger, self.learning, settings, rooms.tracing
+            ),
             metrics=metrics,
         )
         self.coordinator = Coordinator(
@@ -151,6 +155,9 @@ async def running(
         )
         telemetry.start()
         stack.push_async_callback(asyncio.to_thread, telemetry.close)
+        tracing = opened_tracing(settings.tracing, metrics)
+        if tracing is not None:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
         stores = await stack.enter_async_context(opened_stores(settings, metrics, progress))
         ledger = SpendLedger(settings.state_directory / "spend.json", metrics=metrics)
         stack.push_async_callback(asyncio.to_thread, ledger.close)
@@ -170,7 +177,7 @@ async def running(
         progress("opening the outbox")
         learning = await stack.enter_async_context(opened_rooms(settings, metrics))
         classifier = Classifier(stores.embedder.name)
-        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning)
+        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning, tracing)
         application = Application(
             settings,
             rooms,

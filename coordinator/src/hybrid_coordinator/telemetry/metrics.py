@@ -156,6 +156,14 @@ class Metrics:
         )
         for cause in ("queue_full", "write_failed"):
             self.telemetry_lost.labels(cause=cause)
+        self.spans_sent = Counter(
+            "hybrid_spans_sent_total", "Spans of traces that the collector took", registry=r
+        )
+        self.spans_dropped = Counter(
+            "hybrid_spans_dropped_total", "Spans not sent, by cause", ["cause"], registry=r
+        )
+        for cause in ("closed", "export_failed", "queue_full"):
+            self.spans_dropped.labels(cause=cause)
         self.failures = Counter(
             "hybrid_failures_total",
             "Failures that no client saw, by room and class",
