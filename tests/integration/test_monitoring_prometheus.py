@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes.openai_api import FakeOpenAI
 from tests.fakes.server import running
-from tests.integration.served import fake_backend, serving
+from tests.integration.served import Served, fake_backend, serving
 from tests.testbed.process import wait_until
-from tests.testbed.prometheus import PrometheusServer, prometheus_server
+from tests.testbed.prometheus import VERSIONS, PrometheusServer, prometheus_server
 from tests.testbed.requirement import require
 
 MONITORING = Path(__file__).parents[2] / "modules" / "monitoring"
@@ -38,7 +38,8 @@ NOT_OURS = {"up", "ALERTS"}
 class Scraped:
     """The coordinator's metrics as it tells them, and the Prometheus that reads them."""
 
-    def __init__(self, prometheus: PrometheusServer, told: str) -> None:
+    def __init__(self, coordinator: Served, prometheus: PrometheusServer, told: str) -> None:
+        self.coordinator = coordinator
         self.prometheus = prometheus
         self.exported = {
             family.name + suffix
@@ -47,8 +48,10 @@ class Scraped:
         }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=VERSIONS)
+async def scraped(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Scraped]:
     """A coordinator that was asked some questions and scraped since."""
     require("prometheus")
     async with (
@@ -62,7 +65,9 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             "job_name": "hybrid-ai",
             "static_configs": [{"targets": [coordinator.url.removeprefix("http://")]}],
         }
-        with await asyncio.to_thread(prometheus_server, [job], [RULES]) as prometheus:
+        with await asyncio.to_thread(
+            prometheus_server, request.param, [job], [RULES]
+        ) as prometheus:
             for number in range(6):
                 body = {
                     "model": "auto",
@@ -80,7 +85,7 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
                 wait_until, lambda: bool(prometheus.query(counted)), 30
             )
             assert arrived, coordinator.log
-            yield Scraped(prometheus, (await client.get("/metrics")).text)
+            yield Scraped(coordinator, prometheus, (await client.get("/metrics")).text)
 
 
 def _expressions() -> list[tuple[str, str]]:
@@ -135,6 +140,18 @@ async def test_prometheus_has_loaded_every_alert_and_none_fires_of_a_healthy_coo
     for rule in loaded:
         assert rule["health"] == "ok", rule
         assert rule["state"] == "inactive", rule
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_coordinator_that_ends_is_about_to_be_reported(scraped: Scraped) -> None:
+    # The last test of the file: nobody answers afterwards.
+    await asyncio.to_thread(scraped.coordinator.stop)
+
+    def pending() -> bool:
+        states = {rule["name"]: rule["state"] for rule in _loaded(scraped.prometheus)}
+        return bool(states["HybridAiDown"] == "pending")
+
+    assert await asyncio.to_thread(wait_until, pending, 30)
 
 
 def _metrics_of(expression: str) -> set[str]:

@@ -38,7 +38,7 @@ PARTS: Mapping[str, Callable[[], Path]] = {
     "lemonade": _lemonade,
     "ollama": ollama.model_store,
     "nix": roots.trixie,
-    "prometheus": prometheus.root,
+    "prometheus": prometheus.roots_of_all,
     "systemd": _systemd,
 }
 

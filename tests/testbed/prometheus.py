@@ -1,4 +1,4 @@
-"""A real Prometheus and its promtool, both Debian's (trixie).
+"""A real Prometheus and its promtool: 2 (Debian trixie) or 3 (Debian sid, as in nixpkgs).
 
 A server reads the configuration it is given, keeps its data in its own temporary folder and is
 asked by HTTP. Not for what is scraped, and not for any rule: those are the project's.
@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -22,22 +22,33 @@ from tests.testbed.process import LocalServer
 
 _RECIPE_VERSION = 1  # raise it when a change below alters the result
 
+Version = Literal["2", "3"]
+VERSIONS: tuple[Version, ...] = ("2", "3")
+_SUITES = {"2": "trixie", "3": "sid"}
 
-def root() -> Path:
-    """A folder with the files of Debian's Prometheus and its libraries; built once."""
+
+def root(version: Version = "3") -> Path:
+    """A folder with the programs of Debian's Prometheus and their libraries; built once."""
+    suite = _SUITES[version]
 
     def build(folder: Path) -> None:
         work = folder / "apt-work"
-        unpack("trixie", ["prometheus"], folder, work)
+        unpack(suite, ["prometheus"], folder, work)
         remove_tree(work)
+        remove_tree(folder / "usr" / "share")
 
-    return build_once("roots/prometheus", f"{_RECIPE_VERSION} trixie prometheus", build)
+    return build_once(f"roots/prometheus{version}", f"{_RECIPE_VERSION} {suite} prometheus", build)
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+def roots_of_all() -> Path:
+    """Build every version; the newest one's folder."""
+    return [root(version) for version in VERSIONS][-1]
+
+
+def promtool(version: Version, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Debian's promtool; it may fail."""
     return subprocess.run(
-        [*roots.loader_argv(root(), "usr/bin/promtool"), *arguments],
+        [*roots.loader_argv(root(version), "usr/bin/promtool"), *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -55,14 +66,17 @@ class PrometheusServer(LocalServer):
     ready_within_s = 30.0
 
     def __init__(
-        self, scrapes: Sequence[Mapping[str, Any]], rule_files: Sequence[Path] = ()
+        self,
+        version: Version,
+        scrapes: Sequence[Mapping[str, Any]],
+        rule_files: Sequence[Path] = (),
     ) -> None:
         self._configuration = {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(file) for file in rule_files],
             "scrape_configs": list(scrapes),
         }
-        self._root = root()
+        self._root = root(version)
         super().__init__()
 
     @property
@@ -102,7 +116,7 @@ class PrometheusServer(LocalServer):
 
 
 def prometheus_server(
-    scrapes: Sequence[Mapping[str, Any]], rule_files: Sequence[Path] = ()
+    version: Version, scrapes: Sequence[Mapping[str, Any]], rule_files: Sequence[Path] = ()
 ) -> PrometheusServer:
-    """A started Prometheus; use it in a `with`."""
-    return PrometheusServer(scrapes, rule_files).start()
+    """A started Prometheus of that major version; use it in a `with`."""
+    return PrometheusServer(version, scrapes, rule_files).start()
