@@ -158,16 +158,6 @@ in
               optional types.str "redis://192.168.1.20:6379"
                 "Set by {option}`services.hybrid-ai.redis.url`.";
           };
-          tracing = section {
-            endpoint = optional types.str "http://127.0.0.1:4318" ''
-              A collector that takes OpenTelemetry's traces (OTLP over HTTP), without `/v1/traces`;
-              none are made where unset. See `docs/tracing.md`.
-            '';
-            headers_file = optional types.str "/run/secrets/hybrid-ai-tracing" ''
-              Where headers for it are, `name: value` a line: an absolute path, which is handed to
-              the service as a credential, or the name of a credential.
-            '';
-          };
           server = section {
             grace_period = mkOption {
               type = types.addCheck types.number (seconds: seconds > 0);
@@ -184,6 +174,16 @@ in
                 {option}`services.hybrid-ai.coordinator.host`; `*` for any.
               '';
             };
+          };
+          tracing = section {
+            endpoint = optional types.str "http://127.0.0.1:4318" ''
+              A collector that takes OpenTelemetry's traces (OTLP over HTTP), without `/v1/traces`;
+              none are made where unset. See `docs/tracing.md`.
+            '';
+            headers_file = optional types.str "/run/secrets/hybrid-ai-tracing" ''
+              Where headers for it are, `name: value` a line: an absolute path, which is handed to
+              the service as a credential, or the name of a credential.
+            '';
           };
         };
       };
