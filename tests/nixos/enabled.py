@@ -33,6 +33,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "credentials",
         "sandbox",
         "scrape",
+        "grafana-provisioned",
         "timers",
         "reload",
         "restart-without-drop",

@@ -29,6 +29,7 @@ from hybrid_coordinator.routing import Classifier, Router, SpendLedger
 from hybrid_coordinator.settings import BackendKind, Settings
 from hybrid_coordinator.stores import Stores, guard_of, in_prompts, opened_stores, sole_user
 from hybrid_coordinator.telemetry import Metrics, TelemetryWriter
+from hybrid_coordinator.tracing import Tracing, opened_tracing
 
 _ENGINE_PATIENCE = 60.0
 """Seconds a start waits for an embedded model; a larger one goes on loading behind it."""
@@ -47,6 +48,7 @@ class Rooms:
     ledger: SpendLedger
     learning: LearningRooms
     reporting: ReportingStore
+    tracing: Tracing | None
 
 
 class Application:
@@ -92,7 +94,9 @@ class Application:
             fleet=fleet,
             ledger=rooms.ledger,
             experiments=self.learning.experiments,
-            aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger, self.learning, settings),
+            aftermath=Aftermath(
+                metrics, rooms.telemetry, rooms.ledger, self.learning, settings, rooms.tracing
+            ),
             metrics=metrics,
         )
         self.reporter = Reporter(
@@ -175,6 +179,9 @@ async def running(
         )
         telemetry.start()
         stack.push_async_callback(asyncio.to_thread, telemetry.close)
+        tracing = opened_tracing(settings.tracing, metrics)
+        if tracing is not None:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
         stores = await stack.enter_async_context(opened_stores(settings, metrics, progress))
         ledger = SpendLedger(settings.state_directory / "spend.json", metrics=metrics)
         stack.push_async_callback(asyncio.to_thread, ledger.close)
@@ -197,7 +204,7 @@ async def running(
         figures = ReportingStore(
             settings.state_directory, kept_days=settings.reporting.retention_days
         )
-        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning, figures)
+        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning, figures, tracing)
         application = Application(
             settings,
             rooms,

@@ -24,6 +24,7 @@ from hybrid_coordinator.inference import NoAcceptableAnswer, RejectedAnswer
 from hybrid_coordinator.knowledge import Context
 from hybrid_coordinator.routing import Decision
 from hybrid_coordinator.settings import ModelSettings
+from hybrid_coordinator.trace_context import AttemptNote, StepNote, TraceContext
 
 CACHE_ROUTE = "cache"
 CLIENT_CLOSED_REQUEST = 499
@@ -65,6 +66,10 @@ class Trace:
     """Answers that validation turned down on the way."""
     status: int = 200
     error: str | None = None
+    tracing: TraceContext | None = None
+    """Where this request's spans belong; None while tracing is off, and then nothing is noted."""
+    notes: list[StepNote] = field(default_factory=list)
+    attempts: list[AttemptNote] = field(default_factory=list)
 
     @property
     def elapsed(self) -> float:
@@ -114,12 +119,40 @@ class Trace:
 
     def looked_up(self, lookup: Lookup, now: float) -> None:
         """Note what the cache said; ``now`` is epoch seconds."""
+        if self.tracing is not None:
+            name = "cache.semantic" if self.cache_seconds else "cache.exact"
+            ended = self.clock()
+            self._note(name, ended - (lookup.latency - self.cache_seconds), ended)
         self.cache = lookup.status
         self.cache_why = _where_from(lookup, now) or lookup.why or ""
         self.similarity = lookup.similarity
         self.cache_seconds = lookup.latency
         if lookup.status is CacheStatus.UNAVAILABLE:
             self.skip("cache", lookup.why or "the store cannot be reached")
+
+    def took(self, step: str, began: float) -> None:
+        """Note that ``step`` ends now."""
+        ended = self.clock()
+        self.steps[step] = ended - began
+        self._note(step, began, ended)
+
+    def waited(self, began: float) -> None:
+        """Note the time since ``began``, spent waiting for an equal request's answer."""
+        ended = self.clock()
+        self.waited_seconds = ended - began
+        self._note("single_flight", began, ended)
+
+    def attempt(self, backend: str, model: str) -> AttemptNote | None:
+        """What is to be noted of a request to a backend; nothing while tracing is off."""
+        if self.tracing is None:
+            return None
+        note = self.tracing.attempt(backend, model, self.clock)
+        self.attempts.append(note)
+        return note
+
+    def _note(self, step: str, began: float, ended: float) -> None:
+        if self.tracing is not None:
+            self.notes.append(StepNote(step, began, ended))
 
     def joined(self, lookup: Lookup, entry: CacheEntry) -> None:
         """Note that an equal request was waited for, and this is its answer."""

@@ -30,10 +30,17 @@ _READ = frozenset(
         b"x-hybrid-agent-type",
         b"access-control-request-method",
         b"accept",
+        b"traceparent",
+        b"tracestate",
     }
 )
-_LISTS = frozenset({b"cache-control", b"accept", b"content-encoding"})
-"""Headers whose repetition means the same as one with commas (RFC 9110 §5.3)."""
+_LISTS = frozenset(
+    {b"cache-control", b"accept", b"content-encoding", b"traceparent", b"tracestate"}
+)
+"""Headers whose repetition means the same as one with commas (RFC 9110 §5.3).
+
+A repeated ``traceparent`` is none that way, and no reason to refuse a request.
+"""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?")
 

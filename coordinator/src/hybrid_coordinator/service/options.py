@@ -19,6 +19,7 @@ FIXED: Final = (
     ("redis",),
     ("embedder",),
     ("telemetry",),
+    ("tracing",),
     ("cache", "max_bytes"),
     ("learning", "outbox"),
     ("learning", "signals", "agent"),
