@@ -34,6 +34,7 @@ def test_readmes_first_question_and_its_lessons_run(tmp_path: Path) -> None:
     blocks = shell_blocks((ROOT / "README.md").read_text())
     (ask,) = (block for block in blocks if block.startswith("curl -si"))
     (teach,) = (block for block in blocks if "ingest" in block)
+    (saved,) = (block for block in blocks if "savings" in block)
     # A small repository instead of this one, which takes minutes.
     folder = tmp_path / "repository"
     (folder / "docs").mkdir(parents=True)
@@ -41,10 +42,11 @@ def test_readmes_first_question_and_its_lessons_run(tmp_path: Path) -> None:
     (folder / "rotate.py").write_text("def rotate(path):\n    '''Rename a telemetry file.'''\n")
     with Served(tmp_path / "state") as served:
         # What the demonstration model says, and whether it finds an end, is not judged.
-        printed = run_blocks(served, [ask, teach.rstrip() + " || true\n"], folder)
+        printed = run_blocks(served, [ask, teach.rstrip() + " || true\n", saved], folder)
     assert "x-hybrid-cache: miss" in printed
     assert "x-hybrid-route: local:embedded/" in printed
     assert "2 files" in printed
+    assert '"savings"' in printed
 
 
 @pytest.mark.parametrize(
