@@ -35,9 +35,13 @@ class Background:
 
     def wait_for_output(self, text: str, timeout: int = 60) -> None:
         """Wait until the tool has said so."""
-        self._machine.wait_until_succeeds(
-            f"grep --quiet --fixed-strings -- {shlex.quote(text)} {self._output}", timeout
-        )
+        try:
+            self._machine.wait_until_succeeds(
+                f"grep --quiet --fixed-strings -- {shlex.quote(text)} {self._output}", timeout
+            )
+        except Exception as error:
+            said = self._machine.execute(f"cat {self._output}")[1]
+            raise AssertionError(f"{self._unit} did not say {text!r}, but: {said}") from error
 
     def stop(self) -> None:
         """End it by SIGTERM."""

@@ -25,6 +25,11 @@ SIOCSIFADDR = 0x8916
 SIOCDIFADDR = 0x8936
 SIOCSIFFLAGS = 0x8914
 SIOCGIFINDEX = 0x8933
+# The kernel takes an IPv6 address as its own a moment after it was given, not at once.
+FREEBIND = {
+    socket.AF_INET: (socket.IPPROTO_IP, 15),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 78),
+}
 GREETING = b"hello from outside"
 
 
@@ -57,6 +62,7 @@ def greet(family: int, address: str) -> None:
     streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     datagrams = socket.socket(family, socket.SOCK_DGRAM)
     for made in (streams, datagrams):
+        made.setsockopt(*FREEBIND[socket.AddressFamily(family)], 1)
         made.bind(place)
     streams.listen(16)
 
