@@ -24,6 +24,7 @@ from hybrid_coordinator.errors import (
 )
 from hybrid_coordinator.inference import Fleet
 from hybrid_coordinator.knowledge import Knowledge
+from hybrid_coordinator.knowledge.items import PatternStatus
 from hybrid_coordinator.learning.dataset import DatasetWriter
 from hybrid_coordinator.learning.delivery import Deliverer
 from hybrid_coordinator.learning.entries import kept, raw_of
@@ -41,6 +42,7 @@ from hybrid_coordinator.learning.records import (
     ExtractionReport,
     Forgotten,
     InteractionView,
+    LearnedRef,
     NewInteraction,
     OutcomeReceipt,
     PostedOutcome,
@@ -51,6 +53,8 @@ from hybrid_coordinator.learning.rooms import LearningRooms
 from hybrid_coordinator.learning.scoring import Scorer
 from hybrid_coordinator.learning.signals import Signals
 from hybrid_coordinator.learning.sink import HistorySink
+from hybrid_coordinator.learning.view_records import PatternChanged
+from hybrid_coordinator.learning.views import Views
 from hybrid_coordinator.learning.worker import ExtractionWorker
 from hybrid_coordinator.scrubbing import Scrubber
 from hybrid_coordinator.settings import Collection, Settings
@@ -170,6 +174,9 @@ class Learning:
             cache=cache,
             telemetry=telemetry,
             metrics=metrics,
+        )
+        self.views = Views(
+            rooms.outbox, knowledge, self._reader, rooms.state / "telemetry", metrics, now=now
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -333,6 +340,13 @@ class Learning:
             if not ids:
                 return 0
         return len(await self._rooms.queue.replay(list(ids) or None))
+
+    async def set_pattern_status(
+        self, ref: LearnedRef, status: PatternStatus, caller: Caller
+    ) -> PatternChanged:
+        """Retire a pattern, or take it back into use."""
+        changed = await self._shelf.set_status(ref, status, caller)
+        return PatternChanged(ref.collection, ref.id, status, changed)
 
     async def report(self) -> list[ExperimentReport]:
         """Every declared experiment and how its variants do."""
