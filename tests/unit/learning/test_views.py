@@ -65,7 +65,7 @@ class Room:
 
 @pytest.fixture
 async def room(embedder: FastembedEmbedder, tmp_path: Path) -> AsyncIterator[Room]:
-    knowledge = await KnowledgeRoom.open(embedder, Away)  # type: ignore[arg-type]
+    knowledge = await KnowledgeRoom.open(embedder, Away)
     outbox = Outbox(tmp_path / "outbox.sqlite", OutboxSettings(), Metrics())
     await outbox.start()
     yield Room(knowledge, outbox, tmp_path / "telemetry")
@@ -203,3 +203,20 @@ async def test_patterns_are_listed_with_where_they_come_from(room: Room) -> None
     one = await room.views.patterns(PatternQuery(limit=1), ANNA)
     rest = await room.views.patterns(PatternQuery(limit=1, before=one.next), ANNA)
     assert [row.id for row in rest.items] == [hers.ref.id]
+
+
+async def test_interactions_of_a_tier_are_found_among_many_of_another(room: Room) -> None:
+    for n in range(6):
+        await room.room.ask(f"Near {n}", "anna", NOW - 60 * n, route="local:lemonade/small")
+    far = [
+        await room.room.ask(f"Far {n}", "anna", NOW - 9_000 * (n + 1), route="remote:cloud/large")
+        for n in range(3)
+    ]
+    page = await room.views.interactions(InteractionQuery(limit=2, route="remote"), ANNA)
+    assert [row.id for row in page.items] == far[:2]
+    rest = InteractionQuery(limit=2, route="remote", before=page.next)
+    assert [row.id for row in (await room.views.interactions(rest, ANNA)).items] == far[2:]
+    exact = InteractionQuery(route="remote:cloud/large")
+    assert len((await room.views.interactions(exact, ANNA)).items) == 3
+    word = await room.views.interactions(InteractionQuery("Far 1", route="local"), ANNA)
+    assert not {row.id for row in word.items} & set(far)

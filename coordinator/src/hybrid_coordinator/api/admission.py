@@ -30,9 +30,16 @@ _READ = frozenset(
         b"x-hybrid-agent-type",
         b"access-control-request-method",
         b"accept",
+        b"cookie",
+        b"sec-fetch-site",
+        b"x-hybrid-csrf",
+        b"x-forwarded-proto",
+        b"if-none-match",
     }
 )
-_LISTS = frozenset({b"cache-control", b"accept", b"content-encoding"})
+_LISTS = frozenset(
+    {b"cache-control", b"accept", b"content-encoding", b"if-none-match", b"x-forwarded-proto"}
+)
 """Headers whose repetition means the same as one with commas (RFC 9110 §5.3)."""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?")

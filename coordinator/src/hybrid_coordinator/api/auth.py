@@ -74,6 +74,10 @@ class KeyRing:
             raise Unauthorized("The API key is not known here: check the key your client sends.")
         return found
 
+    def knows(self, caller: Caller) -> bool:
+        """Whether a caller that was identified before still has a key here."""
+        return any(entry.caller == caller for entry in self._entries or ())
+
 
 def caller_id(key: str) -> str:
     """The stable public id of a key's caller: 16 hexadecimal digits that do not reveal the key."""

@@ -7,6 +7,7 @@ from typing import Final
 from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.learning_schemas import QueueRequest
 from hybrid_coordinator.api.operations import ERRORS, GATEWAY_OPERATIONS, READ_ERRORS, Operation
+from hybrid_coordinator.api.view_operations import VIEW_OPERATIONS
 from hybrid_coordinator.conversation import Json
 
 _WRITE_ERRORS: Final = (*READ_ERRORS, 500, 503)
@@ -110,5 +111,5 @@ LEARNING_OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
 )
 
-OPERATIONS: Final = (*GATEWAY_OPERATIONS, *LEARNING_OPERATIONS)
+OPERATIONS: Final = (*GATEWAY_OPERATIONS, *LEARNING_OPERATIONS, *VIEW_OPERATIONS)
 """Every endpoint."""

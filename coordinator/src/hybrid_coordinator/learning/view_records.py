@@ -17,7 +17,10 @@ from hybrid_coordinator.settings import Collection
 
 @dataclass(frozen=True, slots=True)
 class InteractionQuery:
-    """Which interactions. ``before`` is the ``next`` of a page; a ``query`` has one page only."""
+    """Which interactions. ``before`` is the ``next`` of a page; a ``query`` has one page only.
+
+    ``route``: as it is stored (``cache``, ``local:lemonade/qwen3``), or a tier alone.
+    """
 
     query: str = ""
     limit: int = 50
@@ -52,7 +55,8 @@ class InteractionRow:
 class InteractionPage:
     """A page of interactions.
 
-    ``next``: the ``before`` of the following page; None after the last.
+    ``next``: the ``before`` of the following page; None after the last. A page
+    may have fewer than were asked for and be followed by another all the same.
     ``trouble``: why this is less than there is; empty where it is all.
     """
 

@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 from pydantic import ValidationError
 
-from hybrid_coordinator.conversation import Caller, Json
+from hybrid_coordinator.conversation import Caller, Json, Tier
 from hybrid_coordinator.errors import (
     CollectionMismatch,
     EmbeddingError,
@@ -47,6 +47,10 @@ from hybrid_coordinator.telemetry.reader import events_of
 
 _WAITING: Final = 1_000
 """Interactions on their way to the store that are looked through for a list."""
+_TIERS: Final = tuple(tier.value for tier in Tier)
+_PAGE: Final = 200
+_PAGES: Final = 10
+"""Interactions that are looked through for those of a tier, at a time, and how many times."""
 _CONTEXT: Final = 64
 """Items of a prompt that are looked up."""
 
@@ -82,9 +86,10 @@ class Views:
             return await self._one(wanted.query.strip(), caller)
         waiting = await self._waiting(wanted, caller, before)
         stored: Sequence[Listed] = ()
+        further: Place | None = None
         trouble = ""
         try:
-            stored = await self._stored(wanted, caller, before)
+            stored, further = await self._stored(wanted, caller, before)
         except (StoreUnavailable, CollectionMismatch) as error:
             self._metrics.failures.labels(room="views", kind=error.code).inc()
             trouble = f"Only what waits for the knowledge store is listed: {error.message}"
@@ -95,10 +100,9 @@ class Views:
         else:
             listed = merged([waiting, stored], wanted.limit)
         rows = [interaction_row(await self._told(one), one) for one in listed]
-        full = len(listed) >= wanted.limit and not wanted.query
         return InteractionPage(
             [row for row in rows if wanted.outcome in (None, row.outcome)],
-            str(listed[-1].place) if full else None,
+            _next(listed, wanted, further),
             trouble,
         )
 
@@ -165,7 +169,7 @@ class Views:
             text = f"{payload.get('query', '')}\n{payload.get('response', '')}".casefold()
             if before is not None and (time, record.interaction_id) >= (before.time, before.id):
                 continue
-            if wanted.route is not None and payload.get("route") != wanted.route:
+            if not _is_of_route(payload, wanted.route):
                 continue
             if not all(word in text for word in words):
                 continue
@@ -178,19 +182,34 @@ class Views:
 
     async def _stored(
         self, wanted: InteractionQuery, caller: Caller, before: Place | None
-    ) -> Sequence[Listed]:
+    ) -> tuple[Sequence[Listed], Place | None]:
+        """What the store has that fits, and where to go on where not all of it was read."""
         any_of: dict[str, tuple[str, ...]] = {}
         if not caller.is_operator:
             any_of["caller"] = (caller.id,)
         if wanted.outcome is not None:
             any_of["outcome"] = (wanted.outcome.value,)
-        if wanted.route is not None:
+        # Stored is a route with its backend and model; a tier alone cannot be looked up.
+        by_tier = wanted.route in _TIERS
+        if wanted.route is not None and not by_tier:
             any_of["route"] = (wanted.route,)
         filters = {HISTORY: Filter(any_of=any_of)}
         if wanted.query:
-            return await found(self._knowledge, filters, "timestamp", wanted.query, wanted.limit)
+            most = wanted.limit * (4 if by_tier else 1)
+            near = await found(self._knowledge, filters, "timestamp", wanted.query, most)
+            return [one for one in near if _is_of_route(one.point.payload, wanted.route)], None
         store = await self._knowledge.opened()
-        return await newest(store, filters, "timestamp", wanted.limit, before, self._now())
+        fitting: list[Listed] = []
+        for _ in range(_PAGES if by_tier else 1):
+            size = _PAGE if by_tier else wanted.limit
+            page = await newest(store, filters, "timestamp", size, before, self._now())
+            fitting += [one for one in page if _is_of_route(one.point.payload, wanted.route)]
+            if len(page) < size:
+                return fitting, None
+            before = page[-1].place
+            if len(fitting) >= wanted.limit:
+                break
+        return fitting, before
 
     async def _told(self, listed: Listed) -> Json:
         """The payload with what was said of it meanwhile; that may still wait for the store."""
@@ -255,6 +274,21 @@ def _used(collection: Collection, point: StoredPoint, similarity: float | None) 
         item.status if isinstance(item, UsedItem) else None,
         similarity,
     )
+
+
+def _next(listed: Sequence[Listed], wanted: InteractionQuery, further: Place | None) -> str | None:
+    """Where the page after this one begins: after its last item, or where reading stopped."""
+    if wanted.query:
+        return None
+    if len(listed) >= wanted.limit:
+        return str(listed[-1].place)
+    return None if further is None else str(further)
+
+
+def _is_of_route(payload: Json, route: str | None) -> bool:
+    """Whether a stored route (``local:lemonade/qwen3``) is this one, or of this tier."""
+    stored = str(payload.get("route", ""))
+    return route is None or stored == route or (route in _TIERS and stored.startswith(f"{route}:"))
 
 
 def _number(payload: Json, key: str) -> float:
