@@ -6,6 +6,8 @@ histories and logs. What a session is and when it ends is in ``sessions``.
 
 from __future__ import annotations
 
+import logging
+
 from prometheus_client import Counter
 
 from hybrid_coordinator.api.exchange import Exchange
@@ -21,6 +23,8 @@ from hybrid_coordinator.api.sessions import (
 )
 from hybrid_coordinator.conversation import LOOPBACK_CALLER, Caller
 from hybrid_coordinator.errors import Unauthorized
+
+log = logging.getLogger(__name__)
 
 
 class LoginEndpoints:
@@ -61,6 +65,8 @@ class LoginEndpoints:
         except Unauthorized:
             sessions.attempts.failed(address)
             self._failures.inc()
+            # Bounded by the attempts that are allowed.
+            log.warning("a wrong key was tried at the dashboard", extra={"address": address})
             raise Unauthorized(
                 "This key is not known here: use a key of the keys file, or the operator's.",
                 field="key",
