@@ -10,7 +10,7 @@ KILLS  ?= 1000
 SOURCES := coordinator/src/hybrid_coordinator tests coordinator/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports unit integration browser nix systemd testbed bench soak lock render schema clean
+.PHONY: help run test lint types imports unit integration browser nix systemd testbed bench soak lock board render schema clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ schema: $(VENV)/.run ## settings.schema.json from the settings models
 
 render: $(VENV)/.test ## units of the scenarios and docs/options.md (needs NIXPKGS_LIB)
 	@$(BIN)/python -m tests.nix.render
+
+board: $(VENV)/.test ## the Grafana board from coordinator/scripts/grafana
+	@$(BIN)/python coordinator/scripts/grafana/board.py
 
 lock: $(VENV)/.test ## pin every dependency with its hashes
 	@BIN="$(BIN)" sh requirements/lock.sh

@@ -53,6 +53,7 @@ let
   references = {
     ${setting "api_keys_file"} = settings.api_keys_file;
     ${setting "qdrant.api_key_file"} = settings.qdrant.api_key_file;
+    ${setting "tracing.headers_file"} = settings.tracing.headers_file;
   }
   // lib.mapAttrs' (
     name: backend: lib.nameValuePair (setting "backends.${name}.api_key_file") backend.api_key_file
@@ -76,6 +77,7 @@ let
   urls = {
     ${setting "qdrant.url"} = settings.qdrant.url;
     ${setting "redis.url"} = settings.redis.url;
+    ${setting "tracing.endpoint"} = settings.tracing.endpoint;
   }
   // lib.mapAttrs' (
     name: backend: lib.nameValuePair (setting "backends.${name}.base_url") backend.base_url
@@ -176,7 +178,7 @@ in
         assertion = url == null || !addresses.hasPassword url;
         message = ''
           ${name} holds a password, and it would be in the Nix store, which everybody can read. Put
-          it into ${option "coordinator.environmentFile"} (REDIS_URL=…), or use an api_key_file.
+          it into ${option "coordinator.environmentFile"} (REDIS_URL=…), or use its api_key_file or headers_file.
         '';
       }) urls
       ++ lib.mapAttrsToList assertJob hybrid.jobs

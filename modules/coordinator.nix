@@ -13,6 +13,7 @@ let
     [
       cfg.settings.qdrant.url
       cfg.settings.redis.url
+      cfg.settings.tracing.endpoint
     ]
     ++ map (backend: backend.base_url) (lib.attrValues cfg.settings.backends)
   );

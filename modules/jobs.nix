@@ -111,6 +111,7 @@ let
 in
 {
   imports = [
+    ./jobs/dashboard-data.nix
     ./jobs/health-check.nix
     ./jobs/pattern-extraction.nix
   ];
@@ -122,7 +123,8 @@ in
       healthCheck.interval = "5min";
     };
     description = ''
-      What timers run, by name. `healthCheck` asks every part for its state, once a minute where
+      What timers run, by name. `dashboardData` writes the files of the dashboard, once a minute
+      where `interval` does not say otherwise. `healthCheck` asks every part for its state, once a minute where
       `interval` does not say otherwise. `patternExtraction` has a local model draw patterns from
       the interactions that scored high, once an hour where `calendar` does not say otherwise.
     '';

@@ -1,5 +1,6 @@
-# Prometheus and Grafana, where this host runs them: a scrape of the coordinator, and Prometheus as a
-# data source. Neither is started here.
+# Prometheus and Grafana, where this host runs them: a scrape of the coordinator and rules of what is
+# worth an alert; Prometheus as a data source, and a board. Neither is started here. Rules and board
+# are in monitoring/.
 {
   config,
   lib,
@@ -38,11 +39,15 @@ in
         example = "1m";
         description = "Time between two scrapes.";
       };
+
+      alerts.enable = lib.mkEnableOption ''
+        the alert rules in `modules/monitoring/alerts.yml`. What each means and what to do is in
+        `docs/operations.md`; who is told is up to {option}`services.prometheus.alertmanagers`'';
     };
 
     grafana.enable = lib.mkEnableOption ''
       Prometheus as a data source of the Grafana of this host, which
-      {option}`services.grafana.enable` starts'';
+      {option}`services.grafana.enable` starts, and the board `hybrid-ai` on it'';
   };
 
   config = lib.mkIf hybrid.enable (
@@ -54,6 +59,14 @@ in
             message = ''
               ${option "monitoring.prometheus.enable"} adds a scrape to a Prometheus that this machine
               does not run. Set services.prometheus.enable = true, or remove the line.
+            '';
+          }
+          {
+            assertion = !cfg.prometheus.alerts.enable || cfg.prometheus.enable;
+            message = ''
+              ${option "monitoring.prometheus.alerts.enable"} judges metrics that nobody scrapes: the
+              coordinator would be reported as down. Set ${option "monitoring.prometheus.enable"} =
+              true, or remove the line.
             '';
           }
           {
@@ -96,6 +109,9 @@ in
           "hybrid-ai:${toString cfg.prometheus.apiKeyFile}"
         ];
       })
+      (lib.mkIf cfg.prometheus.alerts.enable {
+        services.prometheus.ruleFiles = [ ./monitoring/alerts.yml ];
+      })
       (lib.mkIf cfg.grafana.enable {
         services.grafana.provision = {
           enable = true;
@@ -106,6 +122,14 @@ in
               type = "prometheus";
               access = "proxy";
               url = "http://127.0.0.1:${toString prometheus.port}";
+              # Grafana's own guess is 15 s, and rates over less than four scrapes are gaps.
+              jsonData.timeInterval = cfg.prometheus.interval;
+            }
+          ];
+          dashboards.settings.providers = [
+            {
+              name = "hybrid-ai";
+              options.path = "${./monitoring/grafana}";
             }
           ];
         };

@@ -79,6 +79,9 @@ let
     // lib.optionalAttrs (isPath (cfg.settings.qdrant.api_key_file or null)) {
       settings-qdrant = cfg.settings.qdrant.api_key_file;
     }
+    // lib.optionalAttrs (isPath (cfg.settings.tracing.headers_file or null)) {
+      settings-tracing = cfg.settings.tracing.headers_file;
+    }
     // lib.mapAttrs' (name: value: lib.nameValuePair "settings-backend-${name}" value.api_key_file) (
       lib.filterAttrs (_: value: isPath value.api_key_file) cfg.settings.backends
     );
@@ -90,6 +93,9 @@ let
       api_keys_file = named "settings-api-keys" cfg.settings.api_keys_file;
       qdrant = cfg.settings.qdrant // {
         api_key_file = named "settings-qdrant" cfg.settings.qdrant.api_key_file;
+      };
+      tracing = cfg.settings.tracing // {
+        headers_file = named "settings-tracing" cfg.settings.tracing.headers_file;
       };
       backends = lib.mapAttrs (
         name: value: value // { api_key_file = named "settings-backend-${name}" value.api_key_file; }
@@ -168,6 +174,16 @@ in
                 {option}`services.hybrid-ai.coordinator.host`; `*` for any.
               '';
             };
+          };
+          tracing = section {
+            endpoint = optional types.str "http://127.0.0.1:4318" ''
+              A collector that takes OpenTelemetry's traces (OTLP over HTTP), without `/v1/traces`;
+              none are made where unset. See `docs/tracing.md`.
+            '';
+            headers_file = optional types.str "/run/secrets/hybrid-ai-tracing" ''
+              Where headers for it are, `name: value` a line: an absolute path, which is handed to
+              the service as a credential, or the name of a credential.
+            '';
           };
         };
       };

@@ -17,7 +17,7 @@ compile() { # compile OUTPUT ARGUMENT…
     printf '%s: %s packages\n' "$output" "$(grep -c '==' "$output")"
 }
 
-compile requirements/run.txt --extra embeddings --extra embedded --extra languages coordinator/pyproject.toml requirements/run.in
+compile requirements/run.txt --extra embeddings --extra embedded --extra languages --extra tracing coordinator/pyproject.toml requirements/run.in
 compile requirements/test.txt --constraint requirements/run.txt requirements/test.in
 compile requirements/assets/npm.txt requirements/assets/npm.in
 

@@ -57,6 +57,11 @@ let
           "tsx"
           "typescript"
         ];
+
+    tracing = [
+      python3Packages.opentelemetry-exporter-otlp-proto-http
+      python3Packages.opentelemetry-sdk
+    ];
   };
 
   coordinator = python3Packages.buildPythonApplication {
@@ -135,6 +140,10 @@ let
   # What the unit tests of a package leave out, and why.
   leftOut = {
     files = [
+      # Grafana's model of a board, and files of the repository that are no part of this package
+      "monitoring"
+      # how the named tests are run, which are not there either
+      "nixos"
       # the clients of other makers, and their validator of OpenAPI
       "wire"
       "api/test_api_openapi.py"

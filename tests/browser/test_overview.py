@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from hybrid_coordinator.reporting.figures import DashboardData
 from tests.browser.conftest import axe_script, give_figures
-from tests.browser.week import figures, no_figures
+from tests.browser.week import RANGES, figures, no_figures
 from tests.integration.served import Served
 
 OpenPage = Callable[..., Page]
@@ -191,3 +192,24 @@ def test_the_page_paints_within_a_second_and_is_small(served: Served, open_page:
     )
     assert paint < 1_000
     assert 50_000 < size < 300_000
+
+
+@pytest.mark.parametrize("span", RANGES)
+def test_the_figures_given_here_are_of_the_endpoints_own_shape(span: str) -> None:
+    for data in (figures(span, time.time()), no_figures(span, time.time())):
+        assert DashboardData.model_validate(data).range_s == RANGES[span][0]
+
+
+def test_the_coordinators_own_figures_are_shown_live_while_no_question_can_be_answered(
+    served: Served, open_page: OpenPage
+) -> None:
+    page = open_page()
+    overview(page, served)
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(page.get_by_text("No question can be answered at present")).to_be_visible()
+    expect(page.locator("#service .parts").first).to_contain_text("backend · lemonade")
+    expect(page.locator("#collections")).to_contain_text("interaction-history")
+    page.get_by_role("radio", name="30 days").check(force=True)
+    expect(page.locator("#savings .value").first).not_to_be_empty()
+    expect(page.locator(".sections[aria-busy]")).to_have_count(0)
+    assert overflow(page) == 0

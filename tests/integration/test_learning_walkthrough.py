@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hybrid_coordinator.learning.dataset_formats import read_dataset
+from tests.integration.documents import ROOT, run_blocks, shell_blocks
 from tests.integration.served import Served
-
-README = Path(__file__).parents[2] / "README.md"
-STATE = "~/.local/state/hybrid-ai"
 
 
 def walkthrough() -> str:
     """The shell block under README's heading."""
-    section = README.read_text().split("\n## It learns\n")[1].split("\n## ")[0]
-    found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert found is not None
-    return found[1]
+    section = (ROOT / "README.md").read_text().split("\n## It learns\n")[1].split("\n## ")[0]
+    (block,) = shell_blocks(section)
+    return block
 
 
 @pytest.fixture(scope="module")
@@ -37,29 +30,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def said(served: Served, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each command of the block printed, by the command's first word or two."""
-    block = walkthrough().replace("localhost:8092", served.url.removeprefix("http://"))
-    block = block.replace(STATE, str(served.state)).replace(". .venv/bin/activate\n", "")
-    # Each command's output is marked by the comment before it.
-    marked = re.sub(
-        r"^# (.*)$", lambda m: f"printf '\\n@@ %s\\n' {json.dumps(m[1])}", block, flags=re.M
-    )
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HYBRID_AI_CONFIG": str(served.config),
-        "HYBRID_AI_PORT": served.url.rsplit(":", 1)[1],
-        "COLUMNS": "200",
-    }
-    done = subprocess.run(
-        ["bash", "-eu", "-o", "pipefail", "-c", marked],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=environment,
-        cwd=tmp_path_factory.mktemp("cwd"),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    parts = re.split(r"^@@ (.*)$", done.stdout, flags=re.M)
+    printed = run_blocks(served, [walkthrough()], tmp_path_factory.mktemp("cwd"))
+    parts = re.split(r"^@@ (.*)$", printed, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -47,14 +48,17 @@ def test_a_copy_of_the_folder_runs_as_a_service_would_and_keeps_what_it_stored(
     }
     command = [sys.executable, "-m", "qdrant_stand_in", "--config-path", str(config)]
     kept: list[object] = []
+    log = tmp_path / "log"
     for _ in range(2):
         with (
-            subprocess.Popen(command, env=environment, cwd=tmp_path) as process,
+            log.open("ab") as errors,
+            subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=errors) as process,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"api-key": "key"}) as client,
         ):
             try:
                 assert wait_until(lambda: answers(client), 60)
                 assert httpx.get(f"http://127.0.0.1:{port}/collections").status_code == 401
+                die_before_the_body_is_sent(port)
                 client.put("/collections/c", json=VECTORS)
                 client.put("/collections/c/points?wait=true", json={"points": [ONE]})
                 kept.append(client.get("/collections/c").json()["result"]["points_count"])
@@ -66,6 +70,15 @@ def test_a_copy_of_the_folder_runs_as_a_service_would_and_keeps_what_it_stored(
                 process.send_signal(signal.SIGTERM)
         assert process.returncode == 0
     assert kept == [1, {"n": {"data_type": "integer", "points": 1}}] * 2
+    assert "Traceback" not in log.read_text()
+
+
+def die_before_the_body_is_sent(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(
+            b"PUT /collections/c HTTP/1.1\r\nhost: 127.0.0.1\r\napi-key: key\r\n"
+            b"content-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+        )
 
 
 def answers(client: httpx.Client) -> bool:

@@ -238,7 +238,7 @@ def test_the_coordinators_dependencies_are_those_of_its_project_file(nixpkgs: Pa
     project = tomllib.loads(text)["project"]
     wanted = {_name(requirement) for requirement in project["dependencies"]} | {"hiredis"}
     extras = project["optional-dependencies"]
-    wanted |= {_name(r) for r in (*extras["embeddings"], *extras["languages"])}
+    wanted |= {_name(r) for r in (*extras["embeddings"], *extras["languages"], *extras["tracing"])}
     found = of_outputs(
         nixpkgs,
         """map (package: package.pname)

@@ -28,6 +28,8 @@ _ALWAYS = {
     "hybrid-ai.target",
     "hybrid-coordinator.service",
     "hybrid-coordinator.socket",
+    "hybrid-ai-dashboard-data.service",
+    "hybrid-ai-dashboard-data.timer",
     "hybrid-ai-health-check.service",
     "hybrid-ai-health-check.timer",
     "hybrid-ai-pattern-extraction.service",
@@ -109,7 +111,7 @@ def test_everything_can_be_off_but_the_coordinator_and_a_remote_api() -> None:
     node = _host(
         f'{off} coordinator.remote = {{ kind = "anthropic"; models = [ {{ name = "m"; }} ]; }};'
         ' coordinator.remoteApiKeyFile = "/run/secrets/remote"; jobs.healthCheck.enable = false;'
-        " jobs.patternExtraction.enable = false;"
+        " jobs.patternExtraction.enable = false; jobs.dashboardData.enable = false;"
     )
     assert node["failed"] == []
     assert set(node["units"]) == {

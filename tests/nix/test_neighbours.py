@@ -90,6 +90,50 @@ def test_grafana_gets_prometheus_as_its_source() -> None:
     assert source["url"] == "http://127.0.0.1:9999"
 
 
+def test_grafana_gets_the_board_and_prometheus_the_rules() -> None:
+    found = _host(
+        "services.prometheus.enable = true; services.grafana.enable = true;"
+        " services.hybrid-ai.monitoring = { grafana.enable = true;"
+        " prometheus = { enable = true; alerts.enable = true; }; };",
+        "{ inherit (config.services.grafana.provision.dashboards.settings) providers;"
+        " board = builtins.readDir (builtins.head"
+        " config.services.grafana.provision.dashboards.settings.providers).options.path;"
+        " rules = map builtins.readFile config.services.prometheus.ruleFiles; }",
+    )
+    [provider] = found["providers"]
+    assert provider["name"] == "hybrid-ai"
+    assert found["board"] == {"hybrid-ai.json": "regular"}
+    [rules] = found["rules"]
+    assert "HybridAiDown" in rules
+
+
+def test_neither_has_anything_of_ours_unless_asked() -> None:
+    found = _host(
+        "services.prometheus.enable = true; services.grafana.enable = true;",
+        "{ inherit (config.services.prometheus) ruleFiles scrapeConfigs;"
+        " boards = config.services.grafana.provision.dashboards.settings; }",
+    )
+    assert found == {"ruleFiles": [], "scrapeConfigs": [], "boards": None}
+
+
+def test_the_headers_of_traces_are_a_credential_and_a_collector_elsewhere_may_be_reached() -> None:
+    found = _host(
+        'services.hybrid-ai.coordinator.settings.tracing = { endpoint = "https://otlp.example.org";'
+        ' headers_file = "/run/keys/tracing"; };',
+        "{ inherit (config.services.hybrid-ai.coordinator) loadedCredentials leavesMachine;"
+        ' unit = node.units."hybrid-coordinator.service"; }',
+    )
+    assert found["loadedCredentials"] == {"settings-tracing": "/run/keys/tracing"}
+    loaded = parse("x", found["unit"]).values("Service", "LoadCredential")
+    assert loaded == ["settings-tracing:/run/keys/tracing"]
+    assert found["leavesMachine"] is True
+    near = _host(
+        'services.hybrid-ai.coordinator.settings.tracing.endpoint = "http://127.0.0.1:4318";',
+        "config.services.hybrid-ai.coordinator.leavesMachine",
+    )
+    assert near is False
+
+
 def test_redis_is_on_a_socket_that_only_its_group_opens() -> None:
     found = _host(
         "",

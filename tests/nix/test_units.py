@@ -90,6 +90,7 @@ def test_one_target_holds_every_part(node: Node) -> None:
     parts = (STORES_AND_BACKENDS & node.units.keys()) | {
         "hybrid-coordinator.service",
         "hybrid-coordinator.socket",
+        "hybrid-ai-dashboard-data.timer",
         "hybrid-ai-health-check.timer",
         "hybrid-ai-pattern-extraction.timer",
     }
@@ -132,6 +133,7 @@ def test_no_rendered_file_holds_a_secret(node: Node) -> None:
 def test_a_job_runs_as_the_services_user_with_its_state_and_secrets(node: Node) -> None:
     jobs = _jobs(node)
     assert {job.name for job in jobs} == {
+        "hybrid-ai-dashboard-data.service",
         "hybrid-ai-health-check.service",
         "hybrid-ai-pattern-extraction.service",
     }

@@ -24,6 +24,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "watchdog",
         "extraction-runs",
         "outbox-survives-kill",
+        "dashboard-data-written",
     ),
     "full": (
         "boots",
@@ -32,6 +33,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "credentials",
         "sandbox",
         "scrape",
+        "grafana-provisioned",
         "timers",
         "reload",
         "restart-without-drop",
@@ -39,6 +41,7 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "extraction-runs",
         "queue-waits-for-model",
         "outbox-survives-kill",
+        "dashboard-data-written",
         "kill",
         "watchdog",
     ),

@@ -12,8 +12,9 @@ from tests.nixos.journal import Journal
 from tests.nixos.machine import Machine
 from tests.nixos.units import properties, wanted_units
 
-__all__ = ["EXTRACTION", "by_hand", "run"]
+__all__ = ["DASHBOARD", "EXTRACTION", "by_hand", "run"]
 
+DASHBOARD = "hybrid-ai-dashboard-data.service"
 EXTRACTION = "hybrid-ai-pattern-extraction.service"
 
 

@@ -25,6 +25,7 @@ BARS = {
 
 # nixpkgs' own, which nothing of ours changes, and what only the tests' scenarios have.
 NOT_OURS = (
+    "grafana.service",
     "prometheus.service",
     "redis-stores.service",
     "fake-*.service",

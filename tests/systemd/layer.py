@@ -19,6 +19,7 @@ from tests.testbed import go_build, guest, model, ollama, qdrant
 
 TOOLS = Path(__file__).parents[1] / "nixos" / "tools"
 TOOLS_INSIDE = "/etc/hybrid-ai-tests"
+_GRAFANA = Path(__file__).with_name("grafana_stand_in.py")
 _UNITS = "etc/systemd/system"
 _FIRST_ID = 900  # Debian's own system users count down from 999 and stay above
 _EMBEDDER_TOKENS = 256  # the longest sequence of the bundled embedder, by its model card
@@ -162,6 +163,7 @@ def _programs(node: RenderedNode, folder: Path) -> None:
     _copy(guest.coordinator(), folder / guest.COORDINATOR.lstrip("/"))
     _embedder(folder)
     _qdrant(folder)
+    _copy(_GRAFANA, _folder(folder, f"{programs.GRAFANA}/bin") / "grafana")
     for package in node.host["systemPackages"]:
         for name, target in programs.links(package).items():
             if name.startswith("bin/"):

@@ -19,6 +19,8 @@ OLLAMA_MODELS = "/opt/hybrid-ai/ollama-models"
 """A folder as OLLAMA_MODELS takes it, with the same model."""
 EMBEDDER = "/opt/hybrid-ai/embedder"
 """The bundled embedder's files, side by side."""
+GRAFANA = "/opt/hybrid-ai/grafana"
+"""The stand-in for Grafana, as `bin/grafana`."""
 QDRANT = "/opt/hybrid-ai/qdrant"
 """The real Qdrant, or the stand-in of the testbed, as `bin/qdrant`."""
 
@@ -60,6 +62,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     ),
     **dict.fromkeys(("llama-cpp", "llama-cpp-rocm", "llama-cpp-vulkan"), _LLAMA),
     "cacert": {},
+    "grafana": {"bin/grafana": f"{GRAFANA}/bin/grafana"},
     "hybrid-ai-embedding-model": {"": EMBEDDER},
     "hybrid-ai-test-model": {"": MODELS},
     "hybrid-coordinator": {"bin/hybrid-coordinator": f"{guest.COORDINATOR}/bin/hybrid-coordinator"},

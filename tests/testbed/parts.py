@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.testbed import go_build, guest, guest_images, model, ollama, qdrant, roots
+from tests.testbed import go_build, guest, guest_images, model, ollama, prometheus, qdrant, roots
 from tests.testbed.apt import ensure_command
 from tests.testbed.cache import PartUnavailable
 
@@ -44,6 +44,7 @@ PARTS: Mapping[str, Callable[[], Path]] = {
     "ollama": ollama.model_store,
     "nix": roots.trixie,
     "chromium": _chromium,
+    "prometheus": prometheus.roots_of_all,
     "systemd": _systemd,
 }
 

@@ -28,6 +28,7 @@ from hybrid_coordinator.telemetry.events import (
     RoutingDecision,
 )
 from hybrid_coordinator.trace import Trace
+from hybrid_coordinator.tracing import Tracing
 from hybrid_coordinator.tracking import observed
 
 
@@ -52,8 +53,10 @@ class Aftermath:
         ledger: SpendLedger,
         learning: Learning,
         settings: Settings,
+        tracing: Tracing | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._tracing = tracing
         self._metrics = metrics
         self._telemetry = telemetry
         self._ledger = ledger
@@ -65,6 +68,8 @@ class Aftermath:
         """A request is being answered from now until ``done``, ``failed`` or ``abandoned``."""
         self._metrics.active_requests.inc()
         self._learning.began(trace.request.interaction_id)
+        if self._tracing is not None:
+            self._tracing.begin(trace)
 
     def charge(self, trace: Trace) -> None:
         """Book what the answer cost, once its usage is known."""
@@ -87,6 +92,7 @@ class Aftermath:
         counts: dict[str, int] = {}
         for hit in retrieved.hits:
             counts[hit.collection.value] = counts.get(hit.collection.value, 0) + 1
+        trace.found_in = {hit.id: hit.collection.value for hit in retrieved.hits}
         scores = [hit.score for hit in retrieved.hits]
         self._telemetry.record(
             ContextSearch(
@@ -143,6 +149,8 @@ class Aftermath:
                     escalated=number < last,
                 )
             )
+        if self._tracing is not None:
+            self._tracing.done(trace, completion, self._settings.backends)
 
     def _events(
         self, trace: Trace
@@ -203,6 +211,7 @@ class Aftermath:
             cost_saved_usd=trace.cost_saved_usd,
             context_ids=list(trace.context.ids) if trace.context else [],
             context_tokens=trace.context.tokens if trace.context else 0,
+            context_collections=trace.context_collections,
             experiment=trace.request.variant,
             skipped=trace.skipped,
             overhead_ms=trace.overhead_seconds * 1000,

@@ -21,11 +21,15 @@ from hybrid_coordinator.inference import BackendStatus, Fleet, build_backend
 from hybrid_coordinator.knowledge import Knowledge
 from hybrid_coordinator.learning.rooms import LearningRooms, opened_rooms
 from hybrid_coordinator.learning.service import Learning
+from hybrid_coordinator.live import LiveView
 from hybrid_coordinator.pipeline import Pipeline
+from hybrid_coordinator.reporting.reporter import Reporter
+from hybrid_coordinator.reporting.store import ReportingStore
 from hybrid_coordinator.routing import Classifier, Router, SpendLedger
 from hybrid_coordinator.settings import BackendKind, Settings
 from hybrid_coordinator.stores import Stores, guard_of, in_prompts, opened_stores, sole_user
 from hybrid_coordinator.telemetry import Metrics, TelemetryWriter
+from hybrid_coordinator.tracing import Tracing, opened_tracing
 
 _ENGINE_PATIENCE = 60.0
 """Seconds a start waits for an embedded model; a larger one goes on loading behind it."""
@@ -43,6 +47,8 @@ class Rooms:
     classifier: Classifier
     ledger: SpendLedger
     learning: LearningRooms
+    reporting: ReportingStore
+    tracing: Tracing | None
 
 
 class Application:
@@ -88,8 +94,19 @@ class Application:
             fleet=fleet,
             ledger=rooms.ledger,
             experiments=self.learning.experiments,
-            aftermath=Aftermath(metrics, rooms.telemetry, rooms.ledger, self.learning, settings),
+            aftermath=Aftermath(
+                metrics, rooms.telemetry, rooms.ledger, self.learning, settings, rooms.tracing
+            ),
             metrics=metrics,
+        )
+        self.reporter = Reporter(
+            settings,
+            rooms.reporting,
+            rooms.telemetry,
+            metrics,
+            live=lambda: LiveView(
+                self.coordinator.readiness, knowledge, rooms.learning, metrics
+            ).ask(),
         )
         self.coordinator = Coordinator(
             settings=settings,
@@ -99,8 +116,19 @@ class Application:
             knowledge=knowledge,
             fleet=fleet,
             learning=self.learning,
+            reporter=self.reporter,
             metrics=metrics,
         )
+
+    def start(self) -> None:
+        """Begin what goes on by itself."""
+        self.learning.start()
+        self.reporter.start()
+
+    async def stop(self) -> None:
+        """End it; requests are still answered."""
+        await self.reporter.stop()
+        await self.learning.stop()
 
     async def under(self, settings: Settings) -> Application:
         """The coordinator under other settings, its new backends probed; this one goes on.
@@ -151,6 +179,9 @@ async def running(
         )
         telemetry.start()
         stack.push_async_callback(asyncio.to_thread, telemetry.close)
+        tracing = opened_tracing(settings.tracing, metrics)
+        if tracing is not None:
+            stack.push_async_callback(asyncio.to_thread, tracing.close)
         stores = await stack.enter_async_context(opened_stores(settings, metrics, progress))
         ledger = SpendLedger(settings.state_directory / "spend.json", metrics=metrics)
         stack.push_async_callback(asyncio.to_thread, ledger.close)
@@ -170,7 +201,10 @@ async def running(
         progress("opening the outbox")
         learning = await stack.enter_async_context(opened_rooms(settings, metrics))
         classifier = Classifier(stores.embedder.name)
-        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning)
+        figures = ReportingStore(
+            settings.state_directory, kept_days=settings.reporting.retention_days
+        )
+        rooms = Rooms(metrics, telemetry, stores, classifier, ledger, learning, figures, tracing)
         application = Application(
             settings,
             rooms,
@@ -179,7 +213,7 @@ async def running(
             fleet=fleet,
             keys=keys,
         )
-        application.learning.start()
+        application.start()
         yield application
 
 

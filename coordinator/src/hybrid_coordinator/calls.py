@@ -66,6 +66,7 @@ class CallBuilder:
             interaction_id=request.interaction_id,
             native=native,
             native_dialect=Dialect.ANTHROPIC if native is not None else None,
+            attempt=self._trace.attempt(backend, model.name),
         )
 
     def _budget(self, request: ChatRequest, model: ModelSettings) -> int:

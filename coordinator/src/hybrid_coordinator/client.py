@@ -36,6 +36,7 @@ from hybrid_coordinator.learning.records import (
     OutcomeSource,
     QueueView,
 )
+from hybrid_coordinator.reporting.figures import DashboardData, Range
 from hybrid_coordinator.settings import Collection
 
 _T = TypeVar("_T")
@@ -229,6 +230,10 @@ class HybridClient:
         """Every declared experiment and how its variants do."""
         answer = await self._send("GET", "/v1/experiments")
         return _read(dict[str, list[ExperimentReport]], answer)["experiments"]
+
+    async def figures(self, span: Range) -> DashboardData:
+        """What the dashboard shows of the last ``span``; for operators."""
+        return _read(DashboardData, await self._send("GET", f"/v1/dashboard?range={span.value}"))
 
     async def health(self) -> Readiness:
         """Whether a question could be answered now, and every dependency by name."""

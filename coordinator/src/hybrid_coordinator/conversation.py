@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from hybrid_coordinator.trace_context import AttemptNote
+
 _Value = TypeVar("_Value")
 
 
@@ -210,6 +212,9 @@ class ChatRequest:
     """``time.perf_counter()`` when the first byte was read."""
     variant: str = ""
     """The experiment's variant this request gets, ``name/variant``; empty for none."""
+    traceparent: str = ""
+    """The client's trace, as its headers say (W3C Trace Context); unchecked."""
+    tracestate: str = ""
 
     @once
     def model(self) -> str:
@@ -301,7 +306,8 @@ class ModelCall:
 
     ``native`` is the same call in ``native_dialect`` where the client spoke
     that; a backend of the same dialect sends it instead of translating.
-    ``api_model`` is the name the backend knows the model by.
+    ``api_model`` is the name the backend knows the model by; ``attempt`` is
+    what a trace notes of the call, where there is one.
     """
 
     body: Json
@@ -310,6 +316,7 @@ class ModelCall:
     interaction_id: str
     native: Json | None = None
     native_dialect: Dialect | None = None
+    attempt: AttemptNote | None = None
 
 
 class Rejection(StrEnum):

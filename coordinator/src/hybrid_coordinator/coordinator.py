@@ -7,7 +7,7 @@ room how it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from hybrid_coordinator.conversation import (
     Dialect,
     ModelCall,
 )
-from hybrid_coordinator.errors import BackendError, UnknownModel, Unprocessable
+from hybrid_coordinator.errors import BackendError, Forbidden, UnknownModel, Unprocessable
 from hybrid_coordinator.gateway import (
     Answer,
     Augmented,
@@ -58,6 +58,8 @@ from hybrid_coordinator.learning.view_records import (
     PatternQuery,
 )
 from hybrid_coordinator.pipeline import Pipeline
+from hybrid_coordinator.reporting.figures import DashboardData, Range
+from hybrid_coordinator.reporting.reporter import Reporter
 from hybrid_coordinator.settings import BUNDLED_EMBEDDER, Collection, Settings
 from hybrid_coordinator.telemetry import Metrics
 from hybrid_coordinator.tokens import estimate_tokens
@@ -79,10 +81,12 @@ class Coordinator:
         knowledge: Knowledge,
         fleet: Fleet,
         learning: Learning,
+        reporter: Reporter,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._learning = learning
+        self._reporter = reporter
         self._pipeline = pipeline
         self._cache = cache
         self._embedder = embedder
@@ -286,6 +290,17 @@ class Coordinator:
         """Every declared experiment and how its variants do."""
         return await self._learning.report()
 
+    async def figures(self, range_s: int, caller: Caller) -> DashboardData:
+        """What the dashboard shows."""
+        _need_operator(caller)
+        return await self._reporter.figures(Range.of(range_s))
+
+    async def figures_stream(self, range_s: int, caller: Caller) -> AsyncIterator[DashboardData]:
+        """The same at once and at each interval."""
+        _need_operator(caller)
+        async for data in self._reporter.stream(Range.of(range_s)):
+            yield data
+
     async def readiness(self) -> Readiness:
         """Every dependency by name; ready where at least one backend is."""
         statuses = self._fleet.statuses()
@@ -323,6 +338,14 @@ class Coordinator:
                 part = PartStatus(PartState.DEGRADED, state.problem)
             parts[f"collection.{collection.value}"] = part
         return parts
+
+
+def _need_operator(caller: Caller) -> None:
+    if not caller.is_operator:
+        raise Forbidden(
+            "The figures are of everybody's questions: use the operator's key, as the service's "
+            "user or root has it."
+        )
 
 
 def _always(call: ModelCall) -> MakeCall:

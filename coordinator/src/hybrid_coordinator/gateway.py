@@ -7,7 +7,7 @@ raises errors of ``hybrid_coordinator.errors`` and nothing else on purpose.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -47,6 +47,7 @@ from hybrid_coordinator.learning.view_records import (
     PatternPage,
     PatternQuery,
 )
+from hybrid_coordinator.reporting.figures import DashboardData
 from hybrid_coordinator.settings import Collection
 from hybrid_coordinator.telemetry.metrics import Metrics
 
@@ -252,6 +253,16 @@ class Gateway(Protocol):
 
     async def experiments(self) -> Sequence[ExperimentReport]:
         """Every declared experiment and how its variants do."""
+
+    async def figures(self, range_s: int, caller: Caller) -> DashboardData:
+        """What the dashboard shows of the last ``range_s`` seconds; ``Forbidden`` for no operator.
+
+        Works with every store down. Only the spans of ``reporting.figures.Range`` are kept:
+        ``InvalidRequest`` for another one.
+        """
+
+    def figures_stream(self, range_s: int, caller: Caller) -> AsyncIterator[DashboardData]:
+        """The same at once and again at each interval, until the service ends or reloads."""
 
     async def readiness(self) -> Readiness:
         """Ask, or recall from a moment ago, how every dependency is."""

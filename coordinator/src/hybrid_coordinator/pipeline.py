@@ -120,7 +120,7 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             started = self._clock()
             flight = await stack.enter_async_context(self._cache.flight(lookup, request))
-            trace.waited_seconds = self._clock() - started
+            trace.waited(started)
             if flight.entry is not None:
                 trace.joined(lookup, flight.entry)
                 return self._replay(trace, lookup, flight.entry)
@@ -209,7 +209,7 @@ class Pipeline:
             self._metrics.steps_skipped.labels(step="embedding", reason=error.code).inc()
             return None
         finally:
-            trace.steps["embedding"] = self._clock() - started
+            trace.took("embedding", started)
 
     async def _retrieve(
         self, trial: Trial, vector: Vector | None, trace: Trace
@@ -226,7 +226,7 @@ class Pipeline:
         try:
             retrieved = await self._knowledge.search(request.question, vector, request.caller.id)
         finally:
-            trace.steps["knowledge"] = self._clock() - started
+            trace.took("knowledge", started)
         for collection, why in (retrieved.skipped or {}).items():
             trace.skip(f"knowledge.{collection}", why)
         self._aftermath.searched(trace, retrieved)
@@ -258,7 +258,7 @@ class Pipeline:
             prompt_tokens=prompt_tokens,
             spent_today_usd=self._ledger.today(),
         )
-        trace.steps["routing"] = self._clock() - started
+        trace.took("routing", started)
         trace.decision = decision
         m = self._metrics
         m.routing_decisions.labels(tier=decision.tier.value, reason=decision.reason.value).inc()

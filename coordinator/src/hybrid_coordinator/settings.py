@@ -16,6 +16,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from hybrid_coordinator.conversation import AUTO_MODEL, Tier
 from hybrid_coordinator.learning_settings import ExperimentSettings, LearningSettings
 from hybrid_coordinator.option_types import Fraction, HttpUrl, Name, Seconds, Secret, Section, Url
+from hybrid_coordinator.reporting_settings import ReportingSettings
+from hybrid_coordinator.tracing_settings import TracingSettings
 
 BUNDLED_EMBEDDER = "bundled"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -289,7 +291,9 @@ class Settings(Section):
     )
     validation: ValidationSettings = ValidationSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    tracing: TracingSettings = TracingSettings()
     health: HealthSettings = HealthSettings()
+    reporting: ReportingSettings = ReportingSettings()
 
     @property
     def local_url(self) -> str:

@@ -7,7 +7,8 @@ metrics and the telemetry. It decides nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hybrid_coordinator.cache import CacheEntry, Lookup
@@ -23,6 +24,7 @@ from hybrid_coordinator.inference import NoAcceptableAnswer, RejectedAnswer
 from hybrid_coordinator.knowledge import Context
 from hybrid_coordinator.routing import Decision
 from hybrid_coordinator.settings import ModelSettings
+from hybrid_coordinator.trace_context import AttemptNote, StepNote, TraceContext
 
 CACHE_ROUTE = "cache"
 CLIENT_CLOSED_REQUEST = 499
@@ -44,6 +46,8 @@ class Trace:
     tier: Tier | None = None
     model: ModelSettings | None = None
     context: Context | None = None
+    found_in: Mapping[str, str] = field(default_factory=dict)
+    """The collection of each item that was found for it, by the item's id."""
     prompt_tokens: int | None = None
     """Of the conversation, about; None while nobody had to know."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -62,6 +66,10 @@ class Trace:
     """Answers that validation turned down on the way."""
     status: int = 200
     error: str | None = None
+    tracing: TraceContext | None = None
+    """Where this request's spans belong; None while tracing is off, and then nothing is noted."""
+    notes: list[StepNote] = field(default_factory=list)
+    attempts: list[AttemptNote] = field(default_factory=list)
 
     @property
     def elapsed(self) -> float:
@@ -95,6 +103,12 @@ class Trace:
         return self.decision.reason.value if self.decision else "none"
 
     @property
+    def context_collections(self) -> dict[str, int]:
+        """How many items of each collection are in the prompt."""
+        ids = self.context.ids if self.context else ()
+        return dict(Counter(self.found_in[id_] for id_ in ids if id_ in self.found_in))
+
+    @property
     def meta(self) -> AnswerMeta:
         return AnswerMeta(
             interaction_id=self.request.interaction_id,
@@ -105,12 +119,40 @@ class Trace:
 
     def looked_up(self, lookup: Lookup, now: float) -> None:
         """Note what the cache said; ``now`` is epoch seconds."""
+        if self.tracing is not None:
+            name = "cache.semantic" if self.cache_seconds else "cache.exact"
+            ended = self.clock()
+            self._note(name, ended - (lookup.latency - self.cache_seconds), ended)
         self.cache = lookup.status
         self.cache_why = _where_from(lookup, now) or lookup.why or ""
         self.similarity = lookup.similarity
         self.cache_seconds = lookup.latency
         if lookup.status is CacheStatus.UNAVAILABLE:
             self.skip("cache", lookup.why or "the store cannot be reached")
+
+    def took(self, step: str, began: float) -> None:
+        """Note that ``step`` ends now."""
+        ended = self.clock()
+        self.steps[step] = ended - began
+        self._note(step, began, ended)
+
+    def waited(self, began: float) -> None:
+        """Note the time since ``began``, spent waiting for an equal request's answer."""
+        ended = self.clock()
+        self.waited_seconds = ended - began
+        self._note("single_flight", began, ended)
+
+    def attempt(self, backend: str, model: str) -> AttemptNote | None:
+        """What is to be noted of a request to a backend; nothing while tracing is off."""
+        if self.tracing is None:
+            return None
+        note = self.tracing.attempt(backend, model, self.clock)
+        self.attempts.append(note)
+        return note
+
+    def _note(self, step: str, began: float, ended: float) -> None:
+        if self.tracing is not None:
+            self.notes.append(StepNote(step, began, ended))
 
     def joined(self, lookup: Lookup, entry: CacheEntry) -> None:
         """Note that an equal request was waited for, and this is its answer."""

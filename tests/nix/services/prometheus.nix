@@ -55,6 +55,7 @@ let
 
   configFile = (pkgs.formats.yaml { }).generate "prometheus.yml" (withoutNulls {
     global = cfg.globalConfig;
+    rule_files = map (file: "${file}") cfg.ruleFiles;
     scrape_configs = cfg.scrapeConfigs;
   });
 in
@@ -67,6 +68,7 @@ in
     stateDir = option types.str "prometheus2";
     checkConfig = option (types.either types.bool (types.enum [ "syntax-only" ])) true;
     globalConfig = option globalConfig { };
+    ruleFiles = option (types.listOf types.path) [ ];
     scrapeConfigs = option (types.listOf scrapeConfig) [ ];
   };
 

@@ -1,5 +1,5 @@
 # The name of a job with a letter in the wrong case.
-# Says: there is no such job. The jobs are: healthCheck
+# Says: there is no such job. The jobs are: dashboardData, healthCheck
 {
   services.hybrid-ai = {
     enable = true;

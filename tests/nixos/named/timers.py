@@ -18,6 +18,7 @@ from tests.nixos.units import (
     wanted_units,
 )
 
+JOBS = ("dashboard-data", "health-check", "pattern-extraction")
 TRIGGERED = "LastTriggerUSecMonotonic"
 ENDED = "ExecMainExitTimestampMonotonic"
 BACKENDS = (
@@ -34,7 +35,7 @@ def timers(machines: Machines) -> None:
     machine = machines["machine"]
     Coordinator(machine).wait_until_ready()
     ours = [unit for unit in wanted_units(machine) if unit.endswith(".timer")]
-    assert set(ours) == {f"hybrid-ai-{job}.timer" for job in ("health-check", "pattern-extraction")}
+    assert set(ours) == {f"hybrid-ai-{job}.timer" for job in JOBS}
     listed = {timer["unit"]: timer for timer in list_timers(machine)}
     for timer in ours:
         assert timer in listed, f"{timer} is not in systemctl list-timers: {sorted(listed)}"

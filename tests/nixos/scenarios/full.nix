@@ -1,5 +1,5 @@
 # Everything at once: keys for clients, stores and model servers, a paid API (a stand-in on this
-# machine), Prometheus, nginx with TLS, the jobs, and a unit to call when something fails.
+# machine), Prometheus, Grafana, nginx with TLS, the jobs, and a unit to call when something fails.
 { pkgs, ... }:
 let
   makeCertificate = pkgs.writeShellScript "make-test-certificate" ''
@@ -69,17 +69,22 @@ in
         # Ollama has no model here, which is a warning at every check.
         successExitStatus = [ 1 ];
       };
-      # A test waits for it to run by itself.
+      # Tests wait for them to run by themselves.
+      dashboardData.interval = "30s";
       patternExtraction = {
         interval = "1min";
         randomizedDelay = "0";
       };
     };
 
-    monitoring.prometheus = {
-      enable = true;
-      apiKeyFile = "/run/test-secrets/prometheus";
-      interval = "2s";
+    monitoring = {
+      prometheus = {
+        enable = true;
+        apiKeyFile = "/run/test-secrets/prometheus";
+        interval = "2s";
+        alerts.enable = true;
+      };
+      grafana.enable = true;
     };
 
     nginx = {
@@ -93,6 +98,14 @@ in
   services.prometheus = {
     enable = true;
     listenAddress = "127.0.0.1";
+  };
+
+  services.grafana = {
+    enable = true;
+    settings.security = {
+      admin_password = "only-for-tests";
+      secret_key = "only-for-tests";
+    };
   };
 
   systemd.services = {

@@ -18,7 +18,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from qdrant_client import models
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -99,6 +99,8 @@ async def _serve(engine: Engine, limit: int, answer: Answer, request: Request) -
         result = await answer(engine, request)
     except Refusal as refusal:
         return _failed(refusal.status, refusal.message, time.perf_counter() - started)
+    except ClientDisconnect:  # killed before its body was sent: the server drops it without a word
+        return Response(status_code=400)
     except ValueError as error:  # local mode's own word for whatever it does not take
         return _failed(400, f"Wrong input: {error}", time.perf_counter() - started)
     return _sent(200, {"result": result, "status": "ok", "time": time.perf_counter() - started})

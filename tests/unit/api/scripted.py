@@ -47,6 +47,7 @@ from hybrid_coordinator.gateway import (
 )
 from hybrid_coordinator.settings import Collection, Settings
 from hybrid_coordinator.telemetry.metrics import Metrics
+from tests.unit.api.scripted_dashboard import ScriptedDashboard
 from tests.unit.api.scripted_learning import ScriptedLearning
 from tests.unit.api.scripted_views import ScriptedViews
 
@@ -100,7 +101,7 @@ TOOL_DELTAS = (
 
 
 @dataclass
-class ScriptedGateway(ScriptedLearning, ScriptedViews):
+class ScriptedGateway(ScriptedDashboard, ScriptedLearning, ScriptedViews):
     """Answers by ``script``; by default the same sentence, streamed where that is asked."""
 
     script: Script | None = None

@@ -29,6 +29,7 @@ REQUIRED = {
     "sandbox": True,
     "timers": False,
     "scrape": False,
+    "grafana-provisioned": False,
     "degraded": False,
     "kill": True,
     "remote-stores": False,

@@ -30,6 +30,8 @@ _READ = frozenset(
         b"x-hybrid-agent-type",
         b"access-control-request-method",
         b"accept",
+        b"traceparent",
+        b"tracestate",
         b"cookie",
         b"sec-fetch-site",
         b"x-hybrid-csrf",
@@ -38,9 +40,20 @@ _READ = frozenset(
     }
 )
 _LISTS = frozenset(
-    {b"cache-control", b"accept", b"content-encoding", b"if-none-match", b"x-forwarded-proto"}
+    {
+        b"cache-control",
+        b"accept",
+        b"content-encoding",
+        b"traceparent",
+        b"tracestate",
+        b"if-none-match",
+        b"x-forwarded-proto",
+    }
 )
-"""Headers whose repetition means the same as one with commas (RFC 9110 §5.3)."""
+"""Headers whose repetition means the same as one with commas (RFC 9110 §5.3).
+
+A repeated ``traceparent`` is none that way, and no reason to refuse a request.
+"""
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?::\d{1,5})?")
 

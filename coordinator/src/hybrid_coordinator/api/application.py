@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from hybrid_coordinator.api.auth import KeyRing
 from hybrid_coordinator.api.chat import ChatEndpoints
+from hybrid_coordinator.api.dashboard import DashboardEndpoints
 from hybrid_coordinator.api.edge import Edge, Endpoint, Lifespan
 from hybrid_coordinator.api.embeddings import EmbeddingEndpoints
 from hybrid_coordinator.api.identifiers import new_interaction_id
@@ -68,6 +69,7 @@ def endpoints(gateway: Gateway, door: Doorkeeper) -> list[Endpoint]:
     models = ModelEndpoints(gateway)
     knowledge = KnowledgeEndpoints(gateway)
     learning = LearningEndpoints(gateway)
+    dashboard = DashboardEndpoints(gateway)
     mcp = McpEntry(gateway)
     views = ViewEndpoints(gateway)
     login = LoginEndpoints(door, gateway.metrics.failures.labels(room="api", kind="login"))
@@ -99,6 +101,8 @@ def endpoints(gateway: Gateway, door: Doorkeeper) -> list[Endpoint]:
         Endpoint("GET", "/v1/patterns/queue", learning.queue),
         Endpoint("POST", "/v1/patterns/queue/replay", learning.replay),
         Endpoint("GET", "/v1/experiments", learning.experiments),
+        Endpoint("GET", "/v1/dashboard", dashboard.figures, page=True),
+        Endpoint("GET", "/v1/dashboard/events", dashboard.events, page=True),
         Endpoint("POST", "/mcp", mcp.serve),
         Endpoint("GET", ROOT, serving(page)),
         Endpoint("GET", f"{ROOT}session", login.show),

@@ -137,6 +137,8 @@ def _request(
         agent_type=_agent_type(exchange),
         cache_mode=_cache_mode(exchange),
         started=exchange.started,
+        traceparent=exchange.headers.get(b"traceparent", b"").decode("latin-1"),
+        tracestate=exchange.headers.get(b"tracestate", b"").decode("latin-1"),
     )
 
 

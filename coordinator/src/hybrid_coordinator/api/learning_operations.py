@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hybrid_coordinator.api import schemas
+from hybrid_coordinator.api.dashboard_operations import DASHBOARD_OPERATIONS
 from hybrid_coordinator.api.learning_schemas import QueueRequest
 from hybrid_coordinator.api.operations import ERRORS, GATEWAY_OPERATIONS, READ_ERRORS, Operation
 from hybrid_coordinator.api.view_operations import VIEW_OPERATIONS
@@ -111,5 +112,10 @@ LEARNING_OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
 )
 
-OPERATIONS: Final = (*GATEWAY_OPERATIONS, *LEARNING_OPERATIONS, *VIEW_OPERATIONS)
+OPERATIONS: Final = (
+    *GATEWAY_OPERATIONS,
+    *LEARNING_OPERATIONS,
+    *VIEW_OPERATIONS,
+    *DASHBOARD_OPERATIONS,
+)
 """Every endpoint."""

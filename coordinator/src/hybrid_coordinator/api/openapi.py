@@ -17,6 +17,7 @@ from hybrid_coordinator.api.learning_operations import OPERATIONS
 from hybrid_coordinator.api.operations import Operation
 from hybrid_coordinator.conversation import CacheStatus, Json
 from hybrid_coordinator.learning import records, view_records
+from hybrid_coordinator.reporting.figures import DashboardData
 from hybrid_coordinator.wire.schemas import openapi_components
 
 __all__ = ["OPERATIONS", "document"]
@@ -80,6 +81,7 @@ def document(*, needs_key: bool) -> bytes:
     )
 
 
+_TEXT: Final[Json] = {"schema": {"type": "string"}}
 _HEADERS: Final[Json] = {
     "x-hybrid-interaction-id": {
         "description": "The id of this request, for the log and for feedback.",
@@ -137,6 +139,7 @@ def _schemas() -> Json:
             view_records.InteractionSteps,
             view_records.PatternPage,
             view_records.PatternChanged,
+            DashboardData,
         )
     ]
     _, made = TypeAdapter.json_schemas(own, ref_template="#/components/schemas/{model}")
@@ -185,7 +188,8 @@ def _operation(operation: Operation, needs_key: bool) -> Json:
     if operation.streams:
         success["text/event-stream"] = {"example": _EVENTS[operation.anthropic]}
     if operation.text is not None:
-        success[operation.text] = {"schema": {"type": "string"}}
+        shape = {"example": operation.example} if operation.example else _TEXT
+        success[operation.text] = shape
     contents = {
         operation.status: success,
         **{status: _content(error) for status in operation.errors},

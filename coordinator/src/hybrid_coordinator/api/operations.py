@@ -34,6 +34,8 @@ class Operation:
     status: int = 200
     response: str | None = None
     text: str | None = None
+    example: str | None = None
+    """Of such an answer, in place of a schema."""
     streams: bool = False
     errors: tuple[int, ...] = ERRORS
     anthropic: bool = False

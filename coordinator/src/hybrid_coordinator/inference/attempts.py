@@ -63,13 +63,18 @@ async def ask(
         BackendError: there was none.
         AnswerTurnedDown: there was one, and it is not acceptable.
     """
-    async with member.visit() as visit:
+    note = call.attempt
+    async with member.visit(note) as visit:
         began = member.clock()
         completion = await member.backend.complete(call)
         seconds = member.clock() - began
+        if note is not None:
+            note.judging()
         verdict = judge.whole(completion, tier=member.settings.tier, final=final) if judge else None
         if verdict is not None:
-            raise _turned_down(visit, member, verdict, completion.text)
+            raise _turned_down(visit, member, call, verdict, completion.text)
+        if note is not None:
+            note.judged()
         member.seconds.observe(seconds)
         return completion, seconds
 
@@ -86,10 +91,13 @@ async def stream_deltas(
     held: list[Delta] = []
     size = 0
     shown = ended = False
-    async with member.visit() as visit, aclosing(member.backend.stream(call)) as upstream:
+    note = call.attempt
+    async with member.visit(note) as visit, aclosing(member.backend.stream(call)) as upstream:
         while (delta := await _next(upstream, member, opened)) is not None:
+            if note is not None:
+                note.judging()
             if watch and (verdict := watch.feed(delta)):
-                turned_down = _turned_down(visit, member, verdict, _text((*held, delta)))
+                turned_down = _turned_down(visit, member, call, verdict, _text((*held, delta)))
                 raise _too_late(member, opened, verdict) if shown else turned_down
             ended = ended or delta.finish_reason is not None
             held.append(delta)
@@ -100,14 +108,18 @@ async def stream_deltas(
             if not shown:
                 shown = True
                 visit.begun()
+                if note is not None:
+                    note.judged()
                 yield Delta()
             for delta in held:
                 yield delta
             held.clear()
             size = 0
         if watch and (verdict := watch.finish()):
-            turned_down = _turned_down(visit, member, verdict, _text(held))
+            turned_down = _turned_down(visit, member, call, verdict, _text(held))
             raise _too_late(member, opened, verdict) if shown else turned_down
+        if note is not None and not shown:
+            note.judged()
         visit.begun()
         member.seconds.observe(opened.backend_seconds)
         if not shown:
@@ -133,9 +145,13 @@ def _text(deltas: Iterable[Delta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
-def _turned_down(visit: Visit, member: Member, verdict: Verdict, text: str) -> AnswerTurnedDown:
+def _turned_down(
+    visit: Visit, member: Member, call: ModelCall, verdict: Verdict, text: str
+) -> AnswerTurnedDown:
     """Book a rejection: the backend did its part."""
     visit.outcome = _TURNED_DOWN
+    if call.attempt is not None:
+        call.attempt.judged(verdict.rejection.value)
     member.metrics.rejections.labels(member.name, verdict.rejection.value).inc()
     return AnswerTurnedDown(verdict, text)
 

@@ -7,7 +7,7 @@ knows a dialect, and nothing retries.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 
 import orjson
@@ -89,12 +89,13 @@ class HttpBackend(ABC):
         """A reader for one stream."""
 
     async def complete(self, call: ModelCall) -> Completion:
-        reply = await self._transport.post(self._path, orjson.dumps(self._body(call)))
+        body = orjson.dumps(self._body(call))
+        reply = await self._transport.post(self._path, body, _headers(call))
         return self._parsed(reply.body)
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta, None]:
         body = orjson.dumps(self._body(call))
-        async with aclosing(self._transport.stream(self._path, body)) as answer:
+        async with aclosing(self._transport.stream(self._path, body, _headers(call))) as answer:
             head = await anext(answer)
             if isinstance(head, Reply) and head.content_type == "application/json":
                 # It cannot stream, or would not: its whole answer is one delta.
@@ -165,6 +166,10 @@ class HttpBackend(ABC):
             f"'{self.settings.kind}': {error}",
             backend=self.name,
         )
+
+
+def _headers(call: ModelCall) -> Mapping[str, str] | None:
+    return None if call.attempt is None else call.attempt.headers
 
 
 def _as_delta(completion: Completion) -> Delta:

@@ -29,6 +29,7 @@ from hybrid_coordinator.inference.breaker import Breaker, BreakerState
 from hybrid_coordinator.inference.upstream_errors import BackendUnreachable
 from hybrid_coordinator.settings import BackendKind, BackendSettings, ModelSettings
 from hybrid_coordinator.telemetry.metrics import Metrics
+from hybrid_coordinator.trace_context import AttemptNote
 
 _FIRST_REPROBE: Final = 0.25
 _UNPROBED: Final = "not probed yet"
@@ -181,9 +182,12 @@ class Member:
 
     # Requests.
 
-    def visit(self) -> Visit:
-        """A place for one request; ``async with`` it around everything the request does."""
-        return Visit(self)
+    def visit(self, note: AttemptNote | None = None) -> Visit:
+        """A place for one request; ``async with`` it around everything the request does.
+
+        ``note`` is told how it ended.
+        """
+        return Visit(self, note)
 
     def count(self, outcome: str) -> None:
         counter = self._outcomes.get(outcome)
@@ -222,10 +226,11 @@ class Visit:
         BackendUnavailable: the breaker does not let it through.
     """
 
-    __slots__ = ("_member", "_on_trial", "outcome")
+    __slots__ = ("_member", "_note", "_on_trial", "outcome")
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: Member, note: AttemptNote | None = None) -> None:
         self._member = member
+        self._note = note
         self._on_trial = False
         self.outcome: str | None = None
         """Set where the backend did its part and the answer was of no use all the same."""
@@ -243,7 +248,7 @@ class Visit:
                 async with asyncio.timeout(member.settings.queue_timeout):
                     await member.slots.acquire()
             except TimeoutError:
-                member.count("queue_full")
+                self._count("queue_full")
                 full = BackendOverloaded(
                     f"backend '{member.name}' is busy with {member.in_flight} requests and none "
                     f"ended within {member.settings.queue_timeout:g} s (queue_timeout)",
@@ -256,6 +261,8 @@ class Visit:
             await member.slots.acquire()
         if not member.breaker.admit():
             member.slots.release()
+            if self._note is not None:
+                self._note.end("breaker_open")
             shut = BackendUnavailable(
                 f"backend '{member.name}' failed several times in a row and is left alone",
                 backend=member.name,
@@ -284,7 +291,12 @@ class Visit:
         elif self._on_trial:
             member.breaker.abandoned()
         member.note_breaker()
-        member.count(self.outcome or outcome_of(error))
+        self._count(self.outcome or outcome_of(error))
+
+    def _count(self, outcome: str) -> None:
+        self._member.count(outcome)
+        if self._note is not None:
+            self._note.end(outcome)
 
 
 def outcome_of(error: BaseException | None) -> str:

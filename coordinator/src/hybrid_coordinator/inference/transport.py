@@ -81,7 +81,7 @@ class HttpTransport:
         self._closed = False
         self._limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout)
 
-    async def post(self, path: str, body: bytes) -> Reply:
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
         """Send JSON and wait for the whole answer.
 
         A backend sends nothing before a whole answer is made, so the limit of
@@ -90,7 +90,7 @@ class HttpTransport:
         Raises:
             BackendError: of the class that says what went wrong.
         """
-        return await self._whole("POST", path, body, self._settings.total_timeout)
+        return await self._whole("POST", path, body, self._settings.total_timeout, headers)
 
     async def get(self, path: str, *, limit: float) -> Reply:
         """Fetch a small document within ``limit`` seconds; raises as ``post``."""
@@ -100,7 +100,9 @@ class HttpTransport:
         """As ``post``, but within ``limit`` seconds."""
         return await self._whole("POST", path, body, limit)
 
-    async def stream(self, path: str, body: bytes) -> AsyncGenerator[Reply | bytes, None]:
+    async def stream(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[Reply | bytes, None]:
         """Send JSON and yield the answer: a ``Reply`` without body first, then its bytes as read.
 
         Nothing is read ahead of the consumer but what the reader's bounded
@@ -110,7 +112,7 @@ class HttpTransport:
         settings = self._settings
         deadline = self._clock() + settings.total_timeout
         first = self._clock() + settings.first_token_timeout
-        response = await self._open("POST", path, body, min(first, deadline))
+        response = await self._open("POST", path, body, min(first, deadline), headers)
         try:
             yield Reply(response.status, response.content_type, b"")
             until = min(first, deadline)
@@ -156,9 +158,16 @@ class HttpTransport:
         if session is not None:
             await session.close()
 
-    async def _whole(self, method: str, path: str, body: bytes | None, limit: float) -> Reply:
+    async def _whole(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        limit: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         deadline = self._clock() + limit
-        response = await self._open(method, path, body, deadline)
+        response = await self._open(method, path, body, deadline, headers)
         try:
             parts: list[bytes] = []
             size = 0
@@ -173,7 +182,12 @@ class HttpTransport:
             self._release(response)
 
     async def _open(
-        self, method: str, path: str, body: bytes | None, deadline: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        deadline: float,
+        headers: Mapping[str, str] | None,
     ) -> aiohttp.ClientResponse:
         """The response's head; a status that is no success is raised."""
         url = self._urls.get(path) or self._urls.setdefault(path, URL(self._base + path))
@@ -187,6 +201,7 @@ class HttpTransport:
                         method,
                         url,
                         data=body,
+                        headers=headers,
                         timeout=self._limits,
                         allow_redirects=False,
                     )

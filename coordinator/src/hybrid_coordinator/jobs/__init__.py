@@ -1,6 +1,6 @@
 """What timers run: each job is one function here and one short command in ``cli``.
 
-So far the health check. A job looks and writes as the service's user does and
+The health check, and the dashboard's files. A job looks and writes as the service's user does and
 never holds the state directory's lock, which is the running coordinator's.
 """
 

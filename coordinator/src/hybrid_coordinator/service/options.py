@@ -19,10 +19,13 @@ FIXED: Final = (
     ("redis",),
     ("embedder",),
     ("telemetry",),
+    ("tracing",),
     ("cache", "max_bytes"),
     ("learning", "outbox"),
     ("learning", "signals", "agent"),
     ("learning", "signals", "thumbs"),
+    ("reporting", "interval"),
+    ("reporting", "retention_days"),
 )
 """Options that a running process does not change, with everything below them."""
 

@@ -91,8 +91,8 @@ class Reloader:
         self._server.apply(settings.server)
         set_level(settings.log_level)
         before.fleet.hand_over(application.fleet)
-        await before.learning.stop()
-        application.learning.start()
+        await before.stop()
+        application.start()
         leaving = asyncio.create_task(_close_after(done, before.fleet), name="old backends")
         self._leaving[leaving] = before.fleet
         leaving.add_done_callback(self._leaving.pop)
@@ -106,8 +106,8 @@ class Reloader:
         return Reloaded(tuple(differences(before.settings, settings)), waiting)
 
     async def aclose(self) -> None:
-        """End learning in order and close every backend, also of requests that did not end."""
-        await self.application.learning.stop()
+        """End what goes on in order and close every backend, also of requests that did not end."""
+        await self.application.stop()
         leaving = dict(self._leaving)
         for task in leaving:
             task.cancel()

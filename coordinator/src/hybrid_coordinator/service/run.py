@@ -133,6 +133,8 @@ class _Service:
         """Say that the end has begun; the watchdog is fed until it is there."""
         if self._telling is not None:
             self._telling.cancel()
+        # They end when their client leaves, and a dashboard may stay open for days.
+        self._reloader.application.reporter.end_streams()
         grace = self._reloader.application.settings.server.grace_period
         answers = "1 answer is" if open_answers == 1 else f"{open_answers} answers are"
         text = f"stopping: {answers} being finished, at most {grace:g} s"

@@ -148,6 +148,8 @@ class InteractionRecorded(_Event):
     cost_saved_usd: float = Field(0.0, ge=0.0)
     context_ids: list[str] = []
     context_tokens: Count = 0
+    context_collections: dict[str, Count] = {}
+    """How many of the items in the prompt came from each collection."""
     experiment: str = ""
     """Experiment and variant, ``name/variant``; empty for none."""
     skipped: dict[str, str] = {}

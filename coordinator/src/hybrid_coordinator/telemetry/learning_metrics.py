@@ -22,6 +22,8 @@ class LearningMetrics:
             ["cause"],
             registry=r,
         )
+        for cause in ("outbox_full", "queue_full", "store_unavailable"):
+            self.lost.labels(cause=cause)
         self.outcomes = Counter(
             "hybrid_outcomes_total",
             "Outcomes told, by value and source",
@@ -56,6 +58,8 @@ class LearningMetrics:
             ["kind", "result"],  # ok, retried, dead
             registry=r,
         )
+        for kind in ("interaction", "outcome"):
+            self.deliveries.labels(kind=kind, result="dead")
         self.value_score = Histogram(
             "hybrid_value_score_ratio",
             "Value scores",

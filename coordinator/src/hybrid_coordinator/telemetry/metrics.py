@@ -2,14 +2,16 @@
 
 Every metric has its unit in its name and labels from bounded sets only:
 backend and model names come from settings, the rest from enums. What to do
-when one moves is in ``docs/metrics.md``.
+when one moves is in ``docs/metrics.md``. Counters of single losses are there at 0 from
+the start: the first loss would otherwise be no increase to Prometheus.
 """
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from hybrid_coordinator.telemetry.learning_metrics import LearningMetrics
+from hybrid_coordinator.telemetry.reporting_metrics import ReportingMetrics
 
 _SECONDS_FAST = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SECONDS_SLOW = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -153,6 +155,16 @@ class Metrics:
             ["cause"],
             registry=r,
         )
+        for cause in ("queue_full", "write_failed"):
+            self.telemetry_lost.labels(cause=cause)
+        self.spans_sent = Counter(
+            "hybrid_spans_sent_total", "Spans of traces that the collector took", registry=r
+        )
+        self.spans_dropped = Counter(
+            "hybrid_spans_dropped_total", "Spans not sent, by cause", ["cause"], registry=r
+        )
+        for cause in ("closed", "export_failed", "queue_full"):
+            self.spans_dropped.labels(cause=cause)
         self.failures = Counter(
             "hybrid_failures_total",
             "Failures that no client saw, by room and class",
@@ -160,3 +172,5 @@ class Metrics:
             registry=r,
         )
         self.learning = LearningMetrics(r)
+        self.reporting = ReportingMetrics(r)
+        self.process = ProcessCollector(registry=r)

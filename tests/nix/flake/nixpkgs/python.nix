@@ -80,6 +80,8 @@ let
     "mcp"
     "mypy"
     "numpy"
+    "opentelemetry-exporter-otlp-proto-http"
+    "opentelemetry-sdk"
     "orjson"
     "pathspec"
     "phonenumbers"
