@@ -42,9 +42,9 @@ in
     apiKeysFile = secrets.mkOption {
       example = "/run/secrets/hybrid-ai-keys";
       description = ''
-        The keys that clients may use: one a line, `name:key`, at least 16 characters each
-        (`openssl rand -hex 32` makes one). Each name has a cache and knowledge of its own. Without
-        it, whoever reaches the port may ask.
+        The keys that clients may use: one a line, `name:key`, or better `name:sha256:hash`, which
+        `hybrid-coordinator keys create NAME --file FILE` writes. Each name has a cache and
+        knowledge of its own. Without it, whoever reaches the port may ask. See `docs/keys.md`.
       '';
     };
 

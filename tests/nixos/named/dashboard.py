@@ -13,7 +13,7 @@ from tests.nixos.coordinator import OPERATOR_KEY, Coordinator
 from tests.nixos.jobs import DASHBOARD, by_hand, run
 from tests.nixos.machine import Machine, Machines
 from tests.nixos.registry import named
-from tests.nixos.units import COORDINATOR, SOCKET, list_timers
+from tests.nixos.units import COORDINATOR, SOCKET, properties, wait_for_property
 
 TIMER = DASHBOARD.replace(".service", ".timer")
 FOLDER = "/var/lib/private/hybrid-ai/dashboard"
@@ -32,9 +32,9 @@ def dashboard_data_written(machines: Machines) -> None:
     machine = machines["machine"]
     coordinator = Coordinator(machine)
     coordinator.wait_until_ready()
-    [timer] = [timer for timer in list_timers(machine) if timer["unit"] == TIMER]
-    assert timer["activates"] == DASHBOARD, timer
-    assert timer["next"], f"{TIMER} will never fire: {timer}"
+    assert properties(machine, TIMER, "Unit")["Unit"] == DASHBOARD
+    # While its job runs, "running": then there is no next time yet.
+    wait_for_property(machine, TIMER, "SubState", "^waiting$")
     with by_hand(machine):
         run(machine, DASHBOARD)
         before = _files(machine)["token-savings.json"]["total_queries"]

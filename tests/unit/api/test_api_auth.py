@@ -7,7 +7,8 @@ import hmac
 
 import pytest
 
-from hybrid_coordinator.api.auth import KeyRing, caller_id
+from hybrid_coordinator.api.auth import KeyRing
+from hybrid_coordinator.api_keys import parse_keys
 from hybrid_coordinator.conversation import LOOPBACK_CALLER, OPERATOR_CALLER
 from hybrid_coordinator.errors import SettingsError, Unauthorized
 from tests.unit.api.scripted import ALICE, BOB, KEYS, OPERATOR
@@ -32,7 +33,7 @@ def test_without_keys_everybody_is_the_loopback_caller() -> None:
 def test_a_key_is_accepted_in_either_header(headers: dict[bytes, bytes]) -> None:
     caller = KeyRing(KEYS).identify(headers)
     assert caller.name == "alice"
-    assert caller.id == caller_id(ALICE)
+    assert caller.id == parse_keys(f"alice:{ALICE}")[0].caller_id
 
 
 def test_each_key_is_a_caller_of_its_own_and_the_id_is_derived_from_the_hash() -> None:
@@ -154,3 +155,47 @@ def test_the_operators_key_is_compared_in_constant_time_too_lesson_22(
     monkeypatch.setattr(hmac, "compare_digest", spy)
     KeyRing(KEYS, operator=OPERATOR).identify({b"x-api-key": OPERATOR.encode()})
     assert compared == [(32, 32)] * 3
+
+
+HASHED = f"alice:sha256:{hashlib.sha256(ALICE.encode()).hexdigest()}"
+
+
+def test_a_hash_in_the_file_accepts_the_key_and_is_the_same_caller() -> None:
+    plain, hashed = KeyRing(KEYS), KeyRing(HASHED)
+    headers = {b"x-api-key": ALICE.encode()}
+    assert hashed.identify(headers) == plain.identify(headers)
+
+
+def test_the_hash_itself_is_no_key_lesson_22() -> None:
+    for presented in (HASHED, HASHED.partition(":")[2], HASHED.rpartition(":")[2]):
+        with pytest.raises(Unauthorized):
+            KeyRing(HASHED).identify({b"x-api-key": presented.encode()})
+
+
+def test_a_key_is_accepted_through_its_last_day_and_no_longer() -> None:
+    midnight = 1_798_761_600.0  # 2027-01-01T00:00:00Z
+    now = [midnight - 0.001]
+    ring = KeyRing(f"{HASHED}:2026-12-31", now=lambda: now[0])
+    headers = {b"x-api-key": ALICE.encode()}
+    assert ring.identify(headers).name == "alice"
+    now[0] = midnight
+    with pytest.raises(Unauthorized, match="expired"):
+        ring.identify(headers)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "alice:sha256:abc",
+        f"{HASHED}0",
+        f"{HASHED}:tomorrow",
+        f"{HASHED}:2026-02-30",
+        f"{HASHED}:9999-12-31",
+        f"{HASHED}:2026-12-31:more",
+        HASHED.upper().replace("ALICE:SHA256", "alice:sha256"),
+    ],
+)
+def test_a_hash_that_is_none_is_refused(line: str) -> None:
+    with pytest.raises(SettingsError, match="line 1") as caught:
+        KeyRing(line)
+    assert hashlib.sha256(ALICE.encode()).hexdigest() not in caught.value.message.lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from http.cookies import SimpleCookie
 
 import httpx
@@ -281,6 +282,16 @@ async def test_a_session_ends_with_its_key(kept: Sessions) -> None:
     ring.reload("alice:another-key-0123456789")
     assert kept.find(cookie, ring) is None
     assert len(kept) == 0
+
+
+async def test_a_session_ends_when_its_key_expires(kept: Sessions) -> None:
+    now = 1_700_000_000.0
+    ring = KeyRing(KEYS, now=lambda: now)
+    alice = ring.identify({b"x-api-key": ALICE.encode()})
+    id_, _ = kept.begin(alice, secure=False)
+    cookie = {b"cookie": f"{COOKIE}={id_}".encode()}
+    ring._entries = tuple(replace(entry, ends=now) for entry in ring._entries or ())
+    assert kept.find(cookie, ring) is None
 
 
 async def test_sessions_outlive_a_reload_of_the_settings(kept: Sessions) -> None:

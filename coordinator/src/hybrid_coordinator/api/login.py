@@ -62,15 +62,12 @@ class LoginEndpoints:
         sessions.attempts.check(address)
         try:
             caller = self._door.keys.identify({b"x-api-key": key.encode("utf-8", "replace")})
-        except Unauthorized:
+        except Unauthorized as error:
             sessions.attempts.failed(address)
             self._failures.inc()
             # Bounded by the attempts that are allowed.
             log.warning("a wrong key was tried at the dashboard", extra={"address": address})
-            raise Unauthorized(
-                "This key is not known here: use a key of the keys file, or the operator's.",
-                field="key",
-            ) from None
+            raise Unauthorized(error.message, field="key") from None
         # An id that came with the request, perhaps not from its user, is worth nothing from now on.
         sessions.end(exchange.headers)
         secure = _is_secure(exchange)
