@@ -51,13 +51,13 @@ class LoginEndpoints:
         """Log in."""
         exchange.query()
         check_origin(exchange.headers)
-        if self._door.keys.is_open:
-            await _respond(exchange, _view("none", LOOPBACK_CALLER))
-            return
         sessions = self._door.sessions
         address = _address(exchange)
         sessions.attempts.check(address)
         key = validate(LoginRequest, await exchange.json()).key.strip()
+        if self._door.keys.is_open:
+            await _respond(exchange, _view("none", LOOPBACK_CALLER))
+            return
         # Again: others may have been refused while this one's body came.
         sessions.attempts.check(address)
         try:
