@@ -118,3 +118,30 @@ def test_a_coordinator_that_goes_away_is_said_with_since_when(
     with Served(tmp_path, backends=NOWHERE, port=port):
         page.get_by_role("button", name="Search").click()
         expect(banner).to_be_empty()
+
+
+def test_with_every_store_down_the_page_opens_says_so_and_shows_what_waits(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    nowhere = {"qdrant": {"url": "http://127.0.0.1:9"}, "redis": {"url": "redis://127.0.0.1:9/0"}}
+    page = open_page()
+    with Served(tmp_path, backends=NOWHERE, **nowhere) as coordinator:
+        body = {"query": "Is anybody there?", "response": "Only the disk."}
+        tracked = httpx.post(f"{coordinator.url}/v1/interactions", json=body, timeout=30)
+        assert tracked.status_code == 201
+        page.goto(f"{coordinator.url}/dashboard/")
+        expect(page.get_by_text("No question can be answered at present")).to_be_visible()
+        expect(page.locator("#service .parts").first).to_contain_text(
+            "collection · skills-patterns"
+        )
+        expect(page.locator("#collections")).to_contain_text("no data")
+        page.get_by_role("link", name="Interactions").click()
+        expect(page.get_by_role("status")).to_contain_text("Only what waits")
+        row = page.locator(".rows > li")
+        expect(row).to_contain_text("Is anybody there?")
+        expect(row).to_contain_text("on its way")
+        row.get_by_role("link").click()
+        expect(page.locator(".said-text").last).to_contain_text("Only the disk.")
+        page.get_by_role("link", name="Patterns").click()
+        expect(page.get_by_role("heading", name="Patterns")).to_be_visible()
+        expect(page.locator(".said.bad")).to_be_visible()

@@ -274,7 +274,7 @@ class Coordinator:
 
     async def interaction_steps(self, interaction_id: str, caller: Caller) -> InteractionSteps:
         """One interaction's whole way."""
-        return await self._learning.views.steps(interaction_id, caller)
+        return await self._learning.steps(interaction_id, caller)
 
     async def patterns(self, wanted: PatternQuery, caller: Caller) -> PatternPage:
         """A page of learned items."""

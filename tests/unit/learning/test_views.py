@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hybrid_coordinator.learning.views import Views
 from hybrid_coordinator.learning_settings import OutboxSettings
 from hybrid_coordinator.telemetry.events import CacheLookup, Event, RoutingDecision
 from hybrid_coordinator.telemetry.metrics import Metrics
+from hybrid_coordinator.telemetry.reader import events_of
 from hybrid_coordinator.telemetry.writer import CURRENT
 from tests.unit.learning.history import KnowledgeRoom
 from tests.unit.learning.patterns_bench import COMMIT, NOW, PORT, SECRETS, Bench
@@ -52,7 +54,7 @@ class Room:
             outbox,
             knowledge.knowledge,
             InteractionReader(outbox, knowledge.knowledge),
-            folder,
+            partial(events_of, folder),
             Metrics(),
             now=lambda: NOW,
         )

@@ -11,7 +11,6 @@ import asyncio
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import orjson
@@ -43,7 +42,6 @@ from hybrid_coordinator.learning.view_records import (
 )
 from hybrid_coordinator.settings import Collection
 from hybrid_coordinator.telemetry.metrics import Metrics
-from hybrid_coordinator.telemetry.reader import events_of
 
 _WAITING: Final = 1_000
 """Interactions on their way to the store that are looked through for a list."""
@@ -56,14 +54,17 @@ _CONTEXT: Final = 64
 
 
 class Views:
-    """The lists. ``telemetry`` is the events' directory, ``now`` gives epoch seconds."""
+    """The lists. ``events`` reads an interaction's telemetry since a time, ``now`` gives the time.
+
+    Times are epoch seconds; ``events`` blocks, and is called in a thread.
+    """
 
     def __init__(
         self,
         outbox: Outbox,
         knowledge: Knowledge,
         reader: InteractionReader,
-        telemetry: Path,
+        events: Callable[[str, float], Sequence[Json]],
         metrics: Metrics,
         *,
         now: Callable[[], float],
@@ -71,7 +72,7 @@ class Views:
         self._outbox = outbox
         self._knowledge = knowledge
         self._reader = reader
-        self._telemetry = telemetry
+        self._events = events
         self._metrics = metrics
         self._now = now
 
@@ -115,7 +116,7 @@ class Views:
         """
         view = await self._reader.view(interaction_id_of(interaction_id), caller)
         begun = _number(view.payload, "timestamp") - _number(view.payload, "latency_ms") / 1000
-        events = await asyncio.to_thread(events_of, self._telemetry, view.id, begun)
+        events = await asyncio.to_thread(self._events, view.id, begun)
         context = await self._context(view.payload, caller)
         return InteractionSteps(view, events, context)
 
