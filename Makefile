@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SETUP  := PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
+ASSETS := requirements/assets.sh requirements/assets/package-lock.json
 KILLS  ?= 1000
 SOURCES := coordinator/src/hybrid_coordinator tests coordinator/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types imports unit integration nix systemd testbed bench soak lock board render schema clean
+.PHONY: help run test lint types imports unit integration browser nix systemd testbed bench soak lock board render schema clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +36,10 @@ unit: $(VENV)/.test ## unit tests only
 
 integration: testbed ## integration tests only
 	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration
+
+browser: $(VENV)/.test ## the dashboard's page in Debian's Chromium
+	@$(BIN)/python -m tests.testbed setup chromium
+	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/browser
 
 nix: $(VENV)/.test ## the modules: parsed, evaluated (with NIXPKGS_LIB), compared with what is rendered
 	@$(BIN)/pytest -c coordinator/pyproject.toml --rootdir . -q tests/nix
@@ -66,8 +71,8 @@ lock: $(VENV)/.test ## pin every dependency with its hashes
 clean: ## remove what the other targets made in this folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis coordinator/.mypy_cache
 
-$(VENV)/.run: requirements/run.txt requirements/setup.sh coordinator/pyproject.toml
+$(VENV)/.run: requirements/run.txt requirements/setup.sh $(ASSETS) coordinator/pyproject.toml
 	@$(SETUP) run
 
-$(VENV)/.test: requirements/run.txt requirements/test.txt requirements/setup.sh coordinator/pyproject.toml
+$(VENV)/.test: requirements/run.txt requirements/test.txt requirements/setup.sh $(ASSETS) coordinator/pyproject.toml
 	@$(SETUP) run test

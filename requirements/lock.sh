@@ -19,3 +19,8 @@ compile() { # compile OUTPUT ARGUMENT…
 
 compile requirements/run.txt --extra embeddings --extra embedded --extra languages --extra tracing coordinator/pyproject.toml requirements/run.in
 compile requirements/test.txt --constraint requirements/run.txt requirements/test.in
+compile requirements/assets/npm.txt requirements/assets/npm.in
+
+# What the dashboard's page is served with; of this, too, only what it is and not where it came from.
+(cd requirements/assets && npm install --package-lock-only --omit-lockfile-registry-resolved=true \
+    --ignore-scripts --no-audit --no-fund --silent)

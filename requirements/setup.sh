@@ -43,6 +43,7 @@ done
 say "installing the coordinator from this folder"
 "$VENV/bin/pip" install --disable-pip-version-check --quiet \
     --no-deps --no-build-isolation --editable coordinator
+PYTHON="$VENV/bin/python" VENV="$VENV" sh requirements/assets.sh "$@"
 for name in "$@"; do
     : >"$VENV/.$name"
 done

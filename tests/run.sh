@@ -67,7 +67,7 @@ say "Nix: every file parses, what is rendered is of these modules"
 pytest -c coordinator/pyproject.toml --rootdir . -q tests/nix
 
 say "integration tests, against the real parts, beside the containers' named tests; shown after them"
-pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration >"$log" 2>&1 &
+pytest -c coordinator/pyproject.toml --rootdir . -q tests/integration tests/browser >"$log" 2>&1 &
 background=$!
 
 say "systemd: exposure, then every named test on a real systemd, in containers"

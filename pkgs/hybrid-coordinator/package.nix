@@ -1,9 +1,10 @@
-# The coordinator as a program. Everything it needs is in nixpkgs; its extra `embedded` (llama.cpp and
-# Qdrant in the same process) is not: on NixOS those are services of their own. Not for the coordinator's
-# service: see `modules/`.
+# The coordinator as a program. Everything it needs is in nixpkgs, but for the dashboard's charts, which are
+# npm's; its extra `embedded` (llama.cpp and Qdrant in the same process) is not: on NixOS those are services
+# of their own. Not for the coordinator's service: see `modules/`.
 {
   lib,
   stdenv,
+  fetchurl,
   python3Packages,
   hybrid-ai-embedding-model,
 }:
@@ -23,6 +24,14 @@ let
     (root + "/coordinator/pyproject.toml")
     (root + "/coordinator/src")
   ];
+
+  # The dashboard's charts, of the version and with the hash that set-up takes elsewhere, too.
+  locked =
+    (lib.importJSON (root + "/requirements/assets/package-lock.json")).packages."node_modules/uplot";
+  charts = fetchurl {
+    url = "mirror://npm/uplot/-/uplot-${locked.version}.tgz";
+    hash = locked.integrity;
+  };
 
   optional-dependencies = {
     embeddings = [ python3Packages.fastembed ];
@@ -67,6 +76,14 @@ let
     src = source program;
     sourceRoot = "source/coordinator";
 
+    postPatch = ''
+      vendor=src/hybrid_coordinator/dashboard/vendor
+      mkdir -p "$vendor"
+      tar -xzOf ${charts} package/dist/uPlot.iife.min.js > "$vendor/uPlot.js"
+      tar -xzOf ${charts} package/dist/uPlot.min.css > "$vendor/uPlot.css"
+      tar -xzOf ${charts} package/LICENSE > "$vendor/LICENSE.txt"
+    '';
+
     build-system = [ python3Packages.hatchling ];
 
     dependencies = [
@@ -108,7 +125,7 @@ let
     ];
 
     passthru = {
-      inherit optional-dependencies;
+      inherit charts optional-dependencies;
       tests.unit = unitTests;
     };
 

@@ -248,6 +248,21 @@ def test_the_coordinators_dependencies_are_those_of_its_project_file(nixpkgs: Pa
     assert set(found) == wanted - {"tree-sitter-kotlin"} | {"tree-sitter-tsx"}
 
 
+def test_the_dashboards_charts_are_those_of_the_lock_file(nixpkgs: Path) -> None:
+    text = (REPOSITORY / "requirements/assets/package-lock.json").read_text(encoding="utf-8")
+    locked = json.loads(text)["packages"]["node_modules/uplot"]
+    url, checksum, patch = of_outputs(
+        nixpkgs,
+        """let package = self.packages.x86_64-linux.hybrid-coordinator; in
+          [ package.charts.arguments.url package.charts.arguments.hash package.arguments.postPatch ]
+        """,
+    )
+    assert url == f"mirror://npm/uplot/-/uplot-{locked['version']}.tgz"
+    assert checksum == locked["integrity"]
+    for name in ("uPlot.js", "uPlot.css", "LICENSE.txt"):
+        assert f'"$vendor/{name}"' in patch
+
+
 def test_the_options_document_as_a_package_is_the_committed_one(nixpkgs: Path) -> None:
     made = of_outputs(nixpkgs, "self.packages.x86_64-linux.options-doc.arguments.text")
     committed = (REPOSITORY / "docs/options.md").read_text(encoding="utf-8")

@@ -23,6 +23,11 @@ def _lemonade() -> Path:
     return roots.sid()
 
 
+def _chromium() -> Path:
+    """The browser that tests/browser drives; Debian's, installed on this machine."""
+    return Path(ensure_command("chromium", "chromium"))
+
+
 def _systemd() -> Path:
     """What tests/systemd boots, as a container and as a virtual machine."""
     guest.prepare()
@@ -38,6 +43,7 @@ PARTS: Mapping[str, Callable[[], Path]] = {
     "lemonade": _lemonade,
     "ollama": ollama.model_store,
     "nix": roots.trixie,
+    "chromium": _chromium,
     "prometheus": prometheus.roots_of_all,
     "systemd": _systemd,
 }

@@ -34,6 +34,7 @@ from hybrid_coordinator.gateway import (
 )
 from hybrid_coordinator.inference import BackendStatus, Fleet, MakeCall
 from hybrid_coordinator.knowledge import Embedder, Knowledge, NewItem
+from hybrid_coordinator.knowledge.items import PatternStatus
 from hybrid_coordinator.learning.experiments import ExperimentReport
 from hybrid_coordinator.learning.records import (
     DatasetReport,
@@ -41,12 +42,21 @@ from hybrid_coordinator.learning.records import (
     ExtractionReport,
     Forgotten,
     InteractionView,
+    LearnedRef,
     NewInteraction,
     OutcomeReceipt,
     PostedOutcome,
     QueueView,
 )
 from hybrid_coordinator.learning.service import Learning
+from hybrid_coordinator.learning.view_records import (
+    InteractionPage,
+    InteractionQuery,
+    InteractionSteps,
+    PatternChanged,
+    PatternPage,
+    PatternQuery,
+)
 from hybrid_coordinator.pipeline import Pipeline
 from hybrid_coordinator.reporting.figures import DashboardData, Range
 from hybrid_coordinator.reporting.reporter import Reporter
@@ -257,6 +267,24 @@ class Coordinator:
     async def replay_extractions(self, ids: Sequence[str], caller: Caller) -> int:
         """Put dead letters back into the queue."""
         return await self._learning.replay_extractions(ids, caller)
+
+    async def interactions(self, wanted: InteractionQuery, caller: Caller) -> InteractionPage:
+        """A page of interactions, newest first or by a question."""
+        return await self._learning.views.interactions(wanted, caller)
+
+    async def interaction_steps(self, interaction_id: str, caller: Caller) -> InteractionSteps:
+        """One interaction's whole way."""
+        return await self._learning.steps(interaction_id, caller)
+
+    async def patterns(self, wanted: PatternQuery, caller: Caller) -> PatternPage:
+        """A page of learned items."""
+        return await self._learning.views.patterns(wanted, caller)
+
+    async def set_pattern_status(
+        self, ref: LearnedRef, status: PatternStatus, caller: Caller
+    ) -> PatternChanged:
+        """Retire a pattern, or take it back into use."""
+        return await self._learning.set_pattern_status(ref, status, caller)
 
     async def experiments(self) -> Sequence[ExperimentReport]:
         """Every declared experiment and how its variants do."""

@@ -25,6 +25,7 @@ from hybrid_coordinator.conversation import (
     Tier,
 )
 from hybrid_coordinator.errors import HybridError
+from hybrid_coordinator.knowledge.items import PatternStatus
 from hybrid_coordinator.learning.experiments import ExperimentReport
 from hybrid_coordinator.learning.records import (
     DatasetReport,
@@ -32,10 +33,19 @@ from hybrid_coordinator.learning.records import (
     ExtractionReport,
     Forgotten,
     InteractionView,
+    LearnedRef,
     NewInteraction,
     OutcomeReceipt,
     PostedOutcome,
     QueueView,
+)
+from hybrid_coordinator.learning.view_records import (
+    InteractionPage,
+    InteractionQuery,
+    InteractionSteps,
+    PatternChanged,
+    PatternPage,
+    PatternQuery,
 )
 from hybrid_coordinator.reporting.figures import DashboardData
 from hybrid_coordinator.settings import Collection
@@ -226,6 +236,20 @@ class Gateway(Protocol):
 
     async def replay_extractions(self, ids: Sequence[str], caller: Caller) -> int:
         """Put dead letters (all, where none is named) back into the queue; how many."""
+
+    async def interactions(self, wanted: InteractionQuery, caller: Caller) -> InteractionPage:
+        """The caller's interactions (an operator: everybody's), newest first or by a question."""
+
+    async def interaction_steps(self, interaction_id: str, caller: Caller) -> InteractionSteps:
+        """One interaction's whole way; ``NotFound`` for what is not the caller's."""
+
+    async def patterns(self, wanted: PatternQuery, caller: Caller) -> PatternPage:
+        """The caller's learned items and the shared ones (an operator: everybody's)."""
+
+    async def set_pattern_status(
+        self, ref: LearnedRef, status: PatternStatus, caller: Caller
+    ) -> PatternChanged:
+        """Retire a pattern or take it back into use; ``NotFound``, ``Forbidden``."""
 
     async def experiments(self) -> Sequence[ExperimentReport]:
         """Every declared experiment and how its variants do."""

@@ -19,6 +19,7 @@ from hybrid_coordinator.api.application import build_app
 from hybrid_coordinator.api.auth import KeyRing
 from hybrid_coordinator.api.edge import Edge
 from hybrid_coordinator.api.server import CoordinatorServer, build_server, open_sockets
+from hybrid_coordinator.api.sessions import Sessions
 from hybrid_coordinator.conversation import (
     CacheStatus,
     Caller,
@@ -48,6 +49,7 @@ from hybrid_coordinator.settings import Collection, Settings
 from hybrid_coordinator.telemetry.metrics import Metrics
 from tests.unit.api.scripted_dashboard import ScriptedDashboard
 from tests.unit.api.scripted_learning import ScriptedLearning
+from tests.unit.api.scripted_views import ScriptedViews
 
 KEYS = "alice:alice-key-0123456789\nbob:bob-key-0123456789\n"
 ALICE = "alice-key-0123456789"
@@ -99,7 +101,7 @@ TOOL_DELTAS = (
 
 
 @dataclass
-class ScriptedGateway(ScriptedDashboard, ScriptedLearning):
+class ScriptedGateway(ScriptedDashboard, ScriptedLearning, ScriptedViews):
     """Answers by ``script``; by default the same sentence, streamed where that is asked."""
 
     script: Script | None = None
@@ -214,9 +216,11 @@ def edge(
     keys: str | None = None,
     operator: str | None = None,
     settings: Settings | None = None,
+    sessions: Sessions | None = None,
 ) -> Edge:
     ring = KeyRing(keys, operator=operator)
-    return build_app(gateway or ScriptedGateway(), settings or Settings(), ring)
+    gateway = gateway or ScriptedGateway()
+    return build_app(gateway, settings or Settings(), ring, sessions=sessions)
 
 
 def client(app: Edge, **headers: str) -> httpx.AsyncClient:

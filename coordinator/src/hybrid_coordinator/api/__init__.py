@@ -11,6 +11,7 @@ from hybrid_coordinator.api.server import (
     passed_by_systemd,
     refuse_open_door,
 )
+from hybrid_coordinator.api.sessions import Sessions
 from hybrid_coordinator.gateway import Answer, AnswerMeta, Gateway
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Edge",
     "Gateway",
     "KeyRing",
+    "Sessions",
     "address_of",
     "build_app",
     "build_server",

@@ -32,10 +32,23 @@ _READ = frozenset(
         b"accept",
         b"traceparent",
         b"tracestate",
+        b"cookie",
+        b"sec-fetch-site",
+        b"x-hybrid-csrf",
+        b"x-forwarded-proto",
+        b"if-none-match",
     }
 )
 _LISTS = frozenset(
-    {b"cache-control", b"accept", b"content-encoding", b"traceparent", b"tracestate"}
+    {
+        b"cache-control",
+        b"accept",
+        b"content-encoding",
+        b"traceparent",
+        b"tracestate",
+        b"if-none-match",
+        b"x-forwarded-proto",
+    }
 )
 """Headers whose repetition means the same as one with commas (RFC 9110 §5.3).
 

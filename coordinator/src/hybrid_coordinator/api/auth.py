@@ -83,6 +83,11 @@ class KeyRing:
             raise Unauthorized("The API key has expired: ask for another one.")
         return found.caller
 
+    def knows(self, caller: Caller) -> bool:
+        """Whether a caller that was identified before still has a key here."""
+        now = self._now()
+        return any(e.caller == caller and now < e.ends for e in self._entries or ())
+
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes:
     bearer: bytes | None = None

@@ -1,8 +1,9 @@
 """The outermost ASGI application: lets a request in, finds its endpoint, renders its errors.
 
 Nothing is exempt by prefix: a path needs a key unless it is, byte for byte,
-one of ``OPEN_PATHS``. Paths without parameters are found in a table; the rest,
-and whatever is mounted, by Starlette's router. It knows no endpoint's work.
+one of ``OPEN_PATHS`` or a file of the dashboard. Paths without parameters are
+found in a table; the rest, and whatever is mounted, by Starlette's router. It
+knows no endpoint's work.
 """
 
 from __future__ import annotations
@@ -20,16 +21,28 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from hybrid_coordinator.api.admission import Admission, collect
-from hybrid_coordinator.api.auth import KeyRing
 from hybrid_coordinator.api.body import ClientGone, Limits
 from hybrid_coordinator.api.exchange import Exchange
 from hybrid_coordinator.api.faults import InternalError, ShuttingDown
-from hybrid_coordinator.errors import HybridError, MethodNotAllowed, NotFound, RequestError
+from hybrid_coordinator.api.sessions import Doorkeeper
+from hybrid_coordinator.errors import (
+    HybridError,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    Unauthorized,
+)
 from hybrid_coordinator.settings import Settings
 from hybrid_coordinator.telemetry.metrics import Metrics
 
-OPEN_PATHS: Final = frozenset({b"/health", b"/ready"})
-"""The only paths without a key, compared with the raw path as it came over the wire."""
+OPEN_PATHS: Final = frozenset({b"/health", b"/ready", b"/dashboard/", b"/dashboard/session"})
+"""The only paths without a key, compared with the raw path as it came over the wire.
+
+Beside them the dashboard's files, each by its whole path (``pages``).
+"""
+
+PAGES_LABEL: Final = "/dashboard/(file)"
+"""The endpoint's name, in metrics and logs, of every file of the dashboard."""
 
 Handler = Callable[[Exchange], Awaitable[None]]
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -43,11 +56,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What answers one method of one path; ``path`` may have Starlette's parameters."""
+    """What answers one method of one path; ``path`` may have Starlette's parameters.
+
+    ``page``: the dashboard's page may ask it with its session, without a key.
+    """
 
     method: str
     path: str
     handler: Handler
+    page: bool = False
 
 
 class Edge:
@@ -62,24 +79,33 @@ class Edge:
         endpoints: Iterable[Endpoint],
         *,
         settings: Settings,
-        keys: KeyRing,
+        door: Doorkeeper,
         metrics: Metrics,
         new_id: Callable[[], str],
+        pages: Iterable[Endpoint] = (),
         mounts: Sequence[BaseRoute] = (),
         lifespan: Lifespan | None = None,
     ) -> None:
         self.endpoints = tuple(endpoints)
+        pages = tuple(pages)
         self._admission = Admission(settings)
         self._limits = Limits.of(settings.server)
-        self._keys = keys
+        self._door = door
+        self._open = OPEN_PATHS | {page.path.encode() for page in pages}
         self._new_id = new_id
         self._requests = metrics.requests
         self._failures = metrics.failures
         self._counters: dict[tuple[str, int], Counter] = {}
-        by_path: dict[str, dict[str, Handler]] = {}
-        for endpoint in self.endpoints:
-            by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint.handler
-        self._fixed = {path: _Methods(path, m) for path, m in by_path.items() if "{" not in path}
+        by_path: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in (*self.endpoints, *pages):
+            by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+        # One label of the metric, however many files there are.
+        labels = dict.fromkeys((page.path for page in pages), PAGES_LABEL)
+        self._fixed = {
+            path: _Methods(labels.get(path, path), methods)
+            for path, methods in by_path.items()
+            if "{" not in path
+        }
         routes = [Route(path, _Methods(path, m)) for path, m in by_path.items() if "{" in path]
         self._router = Router(
             [*routes, *mounts], redirect_slashes=False, default=_not_found, lifespan=lifespan
@@ -133,8 +159,8 @@ class Edge:
                 return
             exchange.answer_headers += self._admission.response_headers(headers)
         raw_path = scope.get("raw_path")
-        if raw_path not in OPEN_PATHS:
-            exchange.caller = self._keys.identify(headers)
+        if raw_path not in self._open:
+            exchange.caller, exchange.by_session = self._door.identify(method, headers)
         methods = self._fixed.get(exchange.path)
         if methods is not None:
             await methods.serve(exchange)
@@ -180,12 +206,12 @@ class BrokenOff(Exception):
 class _Methods:
     """The methods of one path; an ASGI application for Starlette's router."""
 
-    def __init__(self, template: str, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, template: str, endpoints: Mapping[str, Endpoint]) -> None:
         self._template = template.replace(":path}", "}")
-        self._handlers = dict(handlers)
-        if "GET" in handlers:
-            self._handlers["HEAD"] = handlers["GET"]
-        self._allow = ", ".join(sorted(self._handlers))
+        self._endpoints = dict(endpoints)
+        if "GET" in endpoints:
+            self._endpoints["HEAD"] = endpoints["GET"]
+        self._allow = ", ".join(sorted(self._endpoints))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope[_EXCHANGE]
@@ -193,11 +219,13 @@ class _Methods:
 
     async def serve(self, exchange: Exchange) -> None:
         exchange.endpoint = self._template
-        handler = self._handlers.get(exchange.scope["method"])
-        if handler is None:
+        endpoint = self._endpoints.get(exchange.scope["method"])
+        if endpoint is None:
             exchange.answer_headers.append((b"allow", self._allow.encode()))
             raise MethodNotAllowed(f"This path takes {self._allow} only.")
-        await handler(exchange)
+        if exchange.by_session and not endpoint.page:
+            raise Unauthorized("The dashboard's session does not reach this path: send an API key.")
+        await endpoint.handler(exchange)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

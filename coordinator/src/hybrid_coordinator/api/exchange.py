@@ -37,6 +37,7 @@ class Exchange:
     Attributes:
         headers: the request's headers that ``admission`` reads, by lower-case name.
         caller: who asks; nobody on the open paths.
+        by_session: whether that is known by the dashboard's cookie, and not by a key.
         dialect: the dialect of the path, which errors are told in.
         endpoint: the path's template, for the metric; ``unknown`` until routed.
         meta: what is known of the answer, for its four headers.
@@ -47,6 +48,7 @@ class Exchange:
         "_receive",
         "_send",
         "answer_headers",
+        "by_session",
         "caller",
         "dialect",
         "endpoint",
@@ -77,6 +79,7 @@ class Exchange:
         self.dialect = Dialect.ANTHROPIC if is_anthropic(self.path) else Dialect.OPENAI
         self.headers: Mapping[bytes, bytes] = _NO_HEADERS
         self.caller = _NOBODY
+        self.by_session = False
         self.endpoint = "unknown"
         self.meta = AnswerMeta(interaction_id)
         self.answer_headers: list[tuple[bytes, bytes]] = []
@@ -102,7 +105,7 @@ class Exchange:
             self.scope["query_string"].decode("latin-1"), keep_blank_values=True, errors="replace"
         )
         if any(name not in names for name in found):
-            known = " and ".join(f"'{name}'" for name in names)
+            known = " and ".join(f"'{name}'" for name in names) or "none"
             raise InvalidRequest(f"Of query parameters only {known} is known here.", field="query")
         return found
 
@@ -137,11 +140,13 @@ class Exchange:
             self.meta.interaction_id, CacheStatus.BYPASS, "none", "no model was asked"
         )
 
-    async def respond_empty(self) -> None:
-        """Send 204."""
-        self.status = 204
+    async def respond_empty(self, status: int = 204) -> None:
+        """Send an answer without a body."""
+        self.status = status
         headers = [*self._meta_headers(), *self.answer_headers]
-        await self._send({"type": "http.response.start", "status": 204, "headers": headers})
+        if status not in (204, 304):
+            headers.append((b"content-length", b"0"))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b""})
 
     async def start_stream(self) -> None:

@@ -1,4 +1,4 @@
-"""The two errors that only the edge itself has: a defect, and the end of the process."""
+"""The errors that only the edge itself has: a defect, the end of the process, wrong keys."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ class ShuttingDown(HybridError):
 
     def __init__(self) -> None:
         super().__init__("The coordinator is stopping: ask again in a moment.", retry_after=5)
+
+
+class TooManyLogins(HybridError):
+    """Wrong keys were tried too often; ``retry_after`` says when to try again."""
+
+    status = 429
+    code = "too_many_logins"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(
+            "Wrong keys were tried too often: wait as long as Retry-After says, then log in with "
+            "the right one.",
+            retry_after=retry_after,
+        )

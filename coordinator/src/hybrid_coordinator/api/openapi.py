@@ -12,11 +12,11 @@ import orjson
 from pydantic import TypeAdapter
 
 from hybrid_coordinator import __version__
-from hybrid_coordinator.api import learning_schemas, schemas
+from hybrid_coordinator.api import learning_schemas, schemas, sessions, view_schemas
 from hybrid_coordinator.api.learning_operations import OPERATIONS
 from hybrid_coordinator.api.operations import Operation
 from hybrid_coordinator.conversation import CacheStatus, Json
-from hybrid_coordinator.learning import records
+from hybrid_coordinator.learning import records, view_records
 from hybrid_coordinator.reporting.figures import DashboardData
 from hybrid_coordinator.wire.schemas import openapi_components
 
@@ -36,7 +36,7 @@ _STATUS_TEXT: Final = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value does not fit what is stored, or is out of range.",
-    429: "A backend limits requests.",
+    429: "Too many requests; Retry-After says when to ask again.",
     500: "A defect of the coordinator.",
     502: "A backend gave no usable answer.",
     503: "Nothing that could answer is able to; the message names what was tried.",
@@ -132,6 +132,13 @@ def _schemas() -> Json:
             records.DatasetReport,
             records.ExtractionReport,
             records.QueueView,
+            sessions.LoginRequest,
+            sessions.SessionView,
+            view_schemas.PatternStatusRequest,
+            view_records.InteractionPage,
+            view_records.InteractionSteps,
+            view_records.PatternPage,
+            view_records.PatternChanged,
             DashboardData,
         )
     ]

@@ -27,6 +27,7 @@ from hybrid_coordinator.knowledge.store import (
     CollectionReport,
     Filter,
     FilterValue,
+    FoundPoint,
     KnowledgeStore,
     SparseVector,
     StoredPoint,
@@ -264,6 +265,22 @@ class Knowledge:
         found = await self._store.query(collection, dense, SparseVector(), limit, where)
         nearest = sorted(found, key=lambda point: (-point.cosine, point.id))[:limit]
         return [(StoredPoint(point.id, point.payload), point.cosine) for point in nearest]
+
+    async def hits(
+        self, text: str, where: Mapping[Collection, Filter], limit: int
+    ) -> list[tuple[Collection, FoundPoint]]:
+        """What fits each collection's filter, nearest to a question, whoever owns it.
+
+        By meaning and by words, ``limit`` of each; no thresholds and no records.
+        Raises ``EmbeddingError``, ``StoreUnavailable``.
+        """
+        await self._ready()
+        dense, sparse = await self._embedder.embed_query(text), self._sparse.query(text)
+        return [
+            (collection, hit)
+            for collection, filter_ in where.items()
+            for hit in await self._store.query(collection, dense, sparse, limit, filter_)
+        ]
 
     async def delete(self, collection: Collection, ids: Sequence[str], caller: str) -> int:
         """Delete the caller's own items of these ids; returns how many there were."""

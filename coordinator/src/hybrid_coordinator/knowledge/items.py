@@ -76,7 +76,8 @@ class UsedItem(Item):
     of ``outcome_count`` known outcomes. ``source_interactions``: those a
     learned item was taken from; ``example_sources`` names for each of its
     examples the one it is of. ``seed``: accesses, successes and failures that
-    its author gave, which counted ones are added to.
+    its author gave, which counted ones are added to. ``restored``: when a person
+    last took it back into use; harm from before that speaks no more.
     """
 
     access_count: Count = 0
@@ -88,6 +89,7 @@ class UsedItem(Item):
     source_interactions: Names = ()
     example_sources: Names = ()
     seed: Annotated[tuple[Count, ...], Field(max_length=3)] = ()
+    restored: Time = 0.0
 
     used: ClassVar[Mapping[str, IndexKind]] = MappingProxyType(
         {

@@ -222,6 +222,10 @@ class Outbox:
         """Waiting records of one interaction, oldest first."""
         return await self._do(partial(rows.waiting_of, interaction_id=interaction_id))
 
+    async def newest(self, limit: int, caller: str | None) -> list[Record]:
+        """Waiting interactions, the last accepted first; of one caller, or with None of all."""
+        return await self._do(partial(rows.newest_waiting, limit=limit, caller=caller))
+
     async def delivered(self, records: Sequence[Record]) -> None:
         """Qdrant has these: they wait no longer, and stay for some time."""
         sizes = [(record.seq, len(record.body)) for record in records]

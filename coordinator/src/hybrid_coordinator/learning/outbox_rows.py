@@ -162,6 +162,17 @@ def waiting_of(db: sqlite3.Connection, interaction_id: str) -> list[Record]:
     return [Record(*row) for row in rows]
 
 
+def newest_waiting(db: sqlite3.Connection, limit: int, caller: str | None) -> list[Record]:
+    """Waiting interactions, the last accepted first; of one caller, or with None of all."""
+    rows = db.execute(
+        f"SELECT {_RECORD} FROM record"  # noqa: S608 - a constant
+        " WHERE delivered = 0 AND kind = 'interaction' AND (?1 IS NULL OR caller = ?1)"
+        " ORDER BY seq DESC LIMIT ?2",
+        (caller, limit),
+    )
+    return [Record(*row) for row in rows]
+
+
 def resume(db: sqlite3.Connection, boot: str) -> list[tuple[int, int]]:
     """Delivered records that are kept still, with their sizes.
 

@@ -19,7 +19,8 @@ from typing import Final, Literal, Protocol
 
 from pydantic import ValidationError
 
-from hybrid_coordinator.conversation import Json
+from hybrid_coordinator.conversation import Caller, Json
+from hybrid_coordinator.errors import Forbidden, NotFound
 from hybrid_coordinator.knowledge import SHARED, Knowledge, KnowledgeStore, NewItem
 from hybrid_coordinator.knowledge.collections import Record, content_hash, read_record
 from hybrid_coordinator.knowledge.items import (
@@ -124,6 +125,36 @@ class PatternShelf:
             if record is None or not isinstance(record.item, UsedItem):
                 return None
             return await self._judge(store, ref, record, record.item)
+
+    async def set_status(self, ref: LearnedRef, status: PatternStatus, caller: Caller) -> bool:
+        """A person's word: retire an item, or take it back into use; whether that changed it.
+
+        Raises:
+            NotFound: there is none, or it is not the caller's to see.
+            Forbidden: it is everybody's, and the caller is no operator.
+            StoreUnavailable.
+        """
+        async with self._one_at_a_time:
+            store = await self._knowledge.opened()
+            points = await store.get(ref.collection, [ref.id])
+            record = _read(ref.collection, points[0]) if points else None
+            if record is None or not isinstance(record.item, UsedItem):
+                raise pattern_not_found(ref)
+            owner = record.provenance.caller
+            if not caller.is_operator and owner != caller.id:
+                if owner != SHARED:
+                    raise pattern_not_found(ref)
+                raise Forbidden(
+                    "This pattern is everybody's: an operator may retire or restore it."
+                )
+            if record.item.status is status:
+                return False
+            restored = 0.0 if status is PatternStatus.RETIRED else self._now()
+            changes: Json = {"status": status.value, "restored": restored}
+            # What is in prompts changes both ways, so answers made before are not served again.
+            await self._knowledge.amend(ref.collection, [ref.id], changes, announce=True)
+            self._tell(ref, status, "by_hand")
+            return True
 
     async def sweep(self) -> int:
         """Look at every learned item that is not retired; returns how many were.
@@ -294,6 +325,14 @@ class PatternShelf:
                 why=why,
             )
         )
+
+
+def pattern_not_found(ref: LearnedRef) -> NotFound:
+    """The error for an id that is nobody's, or somebody else's."""
+    return NotFound(
+        f"There is no pattern '{ref.id[:64]}' in '{ref.collection}': GET /v1/patterns lists them.",
+        field="id",
+    )
 
 
 def _read(collection: Collection, point: StoredPoint) -> Record | None:

@@ -24,6 +24,7 @@ from hybrid_coordinator.errors import (
 )
 from hybrid_coordinator.inference import Fleet
 from hybrid_coordinator.knowledge import Knowledge
+from hybrid_coordinator.knowledge.items import PatternStatus
 from hybrid_coordinator.learning.dataset import DatasetWriter
 from hybrid_coordinator.learning.delivery import Deliverer
 from hybrid_coordinator.learning.entries import kept, raw_of
@@ -41,6 +42,7 @@ from hybrid_coordinator.learning.records import (
     ExtractionReport,
     Forgotten,
     InteractionView,
+    LearnedRef,
     NewInteraction,
     OutcomeReceipt,
     PostedOutcome,
@@ -51,15 +53,20 @@ from hybrid_coordinator.learning.rooms import LearningRooms
 from hybrid_coordinator.learning.scoring import Scorer
 from hybrid_coordinator.learning.signals import Signals
 from hybrid_coordinator.learning.sink import HistorySink
+from hybrid_coordinator.learning.view_records import InteractionSteps, PatternChanged
+from hybrid_coordinator.learning.views import Views
 from hybrid_coordinator.learning.worker import ExtractionWorker
 from hybrid_coordinator.scrubbing import Scrubber
 from hybrid_coordinator.settings import Collection, Settings
 from hybrid_coordinator.telemetry import Metrics, TelemetryWriter
+from hybrid_coordinator.telemetry.reader import events_of
 
 _ARRIVAL: Final = 10.0
 """Seconds an outcome waits for the answer it is about to be on disk."""
 _FLUSH: Final = 10.0
 """Seconds a report waits for what was accepted before it to reach Qdrant."""
+_SETTLED: Final = 2.0
+"""Seconds a look at an answer's events waits for the last of them to be written."""
 _DAY: Final = 86_400.0
 _RESTART: Final = 5.0
 """Seconds until a part that failed is started again, so that a standing fault fills no log."""
@@ -171,6 +178,12 @@ class Learning:
             telemetry=telemetry,
             metrics=metrics,
         )
+
+        def events(interaction_id: str, since: float) -> list[Json]:
+            telemetry.flush(_SETTLED)
+            return events_of(rooms.state / "telemetry", interaction_id, since)
+
+        self.views = Views(rooms.outbox, knowledge, self._reader, events, metrics, now=now)
         self._tasks: list[asyncio.Task[None]] = []
 
     # What goes on by itself.
@@ -285,6 +298,12 @@ class Learning:
         await self._rooms.intake.arrival(interaction_id, _ARRIVAL)
         return await self._reader.view(interaction_id, caller)
 
+    async def steps(self, interaction_id: str, caller: Caller) -> InteractionSteps:
+        """An interaction's whole way."""
+        interaction_id = interaction_id_of(interaction_id)
+        await self._rooms.intake.arrival(interaction_id, _ARRIVAL)
+        return await self.views.steps(interaction_id, caller)
+
     async def forget(self, interaction_id: str, caller: Caller) -> Forgotten:
         """Remove an interaction and everything that was made of it."""
         interaction_id = interaction_id_of(interaction_id)
@@ -333,6 +352,13 @@ class Learning:
             if not ids:
                 return 0
         return len(await self._rooms.queue.replay(list(ids) or None))
+
+    async def set_pattern_status(
+        self, ref: LearnedRef, status: PatternStatus, caller: Caller
+    ) -> PatternChanged:
+        """Retire a pattern, or take it back into use."""
+        changed = await self._shelf.set_status(ref, status, caller)
+        return PatternChanged(ref.collection, ref.id, status, changed)
 
     async def report(self) -> list[ExperimentReport]:
         """Every declared experiment and how its variants do."""

@@ -39,9 +39,12 @@ async def standing_of(
     # What a forgotten interaction taught is taken out of an item, so each source is there.
     counted_twice = sum(_succeeded_with(source, id_) for source in good)
     successes = await uses.count(Outcome.SUCCESS)
-    failures = await uses.count(Outcome.FAILURE)
+    restored = item.restored
+    failures = await uses.count(Outcome.FAILURE, restored or None)
     half_life = settings.half_life_days
     _, helped, harmed = seed_of(item)
+    if restored:
+        harmed = 0
     helpful = helped + sum(
         weight(now - _time(source), half_life)
         for source in good
@@ -53,16 +56,21 @@ async def standing_of(
         for source in sources
         if source.payload.get("outcome") == Outcome.FAILURE
         and source.payload.get("context_first") != id_
+        and (not restored or _time(source) >= restored)
     )
     if failures:
         for window in windows(now, half_life):
             helpful += window.weight * await uses.count(Outcome.SUCCESS, window.start, window.end)
-            harmful += window.weight * await uses.count(Outcome.FAILURE, window.start, window.end)
+            # A person who took it back into use has seen the failures before that.
+            if not restored or window.end is None or window.end > restored:
+                start = max(window.start or 0.0, restored) if restored else window.start
+                failed = await uses.count(Outcome.FAILURE, start, window.end)
+                harmful += window.weight * failed
     else:
         helpful += successes
     since = now - settings.candidate_days * DAY
     recent = (
-        record.provenance.created >= since
+        max(record.provenance.created, restored) >= since
         or any(_time(source) >= since for source in good)
         or (successes > 0 and await uses.count(Outcome.SUCCESS, since) > 0)
     )

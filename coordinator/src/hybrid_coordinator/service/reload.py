@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hybrid_coordinator.api import (
     CoordinatorServer,
     KeyRing,
+    Sessions,
     build_app,
     refuse_open_door,
 )
@@ -61,12 +62,14 @@ class Reloader:
         switchboard: Switchboard,
         server: CoordinatorServer,
         sockets: Sequence[socket.socket],
+        sessions: Sessions,
     ) -> None:
         self.application = application
         self._load = load
         self._switchboard = switchboard
         self._server = server
         self._sockets = sockets
+        self._sessions = sessions
         self._leaving: dict[asyncio.Task[None], Fleet] = {}
 
     async def reload(self) -> Reloaded:
@@ -81,7 +84,7 @@ class Reloader:
         refuse_open_door(settings, self._sockets)
         keys = await asyncio.to_thread(keys_of, settings)
         application = await before.under(settings)
-        edge = build_app(application.coordinator, settings, keys)
+        edge = build_app(application.coordinator, settings, keys, sessions=self._sessions)
         # Nothing below can fail.
         done = self._switchboard.switch(edge)
         self.application = application

@@ -25,6 +25,7 @@ import uvloop
 from hybrid_coordinator import __version__
 from hybrid_coordinator.api import (
     CoordinatorServer,
+    Sessions,
     address_of,
     build_app,
     build_server,
@@ -79,9 +80,11 @@ async def _serve(settings: Settings, load: Callable[[], Settings]) -> None:
         keys = keys_of(settings)
         sockets = open_sockets(settings)
         application = await stack.enter_async_context(running(settings, metrics, notifier.starting))
-        switchboard = Switchboard(build_app(application.coordinator, settings, keys))
+        sessions = Sessions()
+        app = build_app(application.coordinator, settings, keys, sessions=sessions)
+        switchboard = Switchboard(app)
         server = build_server(switchboard, settings)
-        reloader = Reloader(load, application, switchboard, server, sockets)
+        reloader = Reloader(load, application, switchboard, server, sockets, sessions)
         stack.push_async_callback(reloader.aclose)
         service = _Service(notifier, server, reloader, metrics, hangup)
         stack.push_async_callback(service.aclose)

@@ -85,6 +85,11 @@ let
             derive "source" [ ] {
               inherit owner repo tag hash;
             };
+          fetchurl =
+            { url, hash }:
+            derive (baseNameOf url) [ ] {
+              inherit url hash;
+            };
           fetchPypi =
             {
               pname,
