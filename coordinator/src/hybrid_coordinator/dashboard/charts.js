@@ -1,11 +1,13 @@
 /* Charts over time and of counts, each with a legend that reads values and a table of the same. */
 import { fill, h, table } from "./dom.js";
-import { count, NO_DATA } from "./format.js";
+import { count, NO_DATA, usd } from "./format.js";
 
 const MISSING =
   "The charts' library is not installed: run “make run” (or requirements/setup.sh) once. " +
   "The tables below show the same figures.";
 const HEIGHT = 200;
+/** Steps of an axis of counts: there is no half of a query. */
+const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 const all = new Set();
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -166,6 +168,7 @@ export class Chart {
           { ...axis, grid: { show: false }, size: 28, space: 64, ...this.xAxis() },
           {
             ...axis,
+            incrs: this.write === usd ? undefined : WHOLE,
             size: (_, values) => Math.max(28, ...(values ?? []).map((v) => v.length * 7 + 12)),
             values: (_, splits) => splits.map((value) => this.onAxis(value)),
           },
