@@ -96,6 +96,11 @@ in
       cfg.virtualHost != null
     ) cfg.virtualHost;
 
+    # One that ACME renews is ACME's to watch, and only nginx may read it.
+    services.hybrid-ai.coordinator.settings.health.certificates = lib.optional (
+      cfg.certificate != null
+    ) (toString cfg.certificate);
+
     services.nginx = lib.mkIf (cfg.virtualHost != null) {
       enable = true;
       virtualHosts.${cfg.virtualHost} = {

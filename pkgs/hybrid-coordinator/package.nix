@@ -71,6 +71,7 @@ let
 
     dependencies = [
       python3Packages.aiohttp
+      python3Packages.cryptography
       python3Packages.detect-secrets
       python3Packages.hiredis
       python3Packages.httptools

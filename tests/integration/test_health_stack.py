@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hybrid_coordinator.jobs.report import Level
-from hybrid_coordinator.jobs.store_checks import check_redis
+from hybrid_coordinator.health.store_checks import check_redis
+from hybrid_coordinator.health_report import Level
 from tests.integration.served import Served
 from tests.testbed.fake_ollama import FakeOllama
 from tests.testbed.lemonade import LemonadeServer, lemonade_server
@@ -22,7 +22,7 @@ from tests.testbed.process import free_port
 from tests.testbed.qdrant import QdrantServer, qdrant_server
 from tests.testbed.redis import RedisServer, redis_server
 from tests.testbed.requirement import require
-from tests.unit.jobs.scenes import no_view, settings, view
+from tests.unit.health.scenes import no_view, settings, view
 
 # The machine that runs the tests may be full or fresh; neither is what is tested.
 HEALTH = {"min_free_fraction": 0.0, "min_free_bytes": 0, "start_grace": 0}

@@ -22,8 +22,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_base, wait_random_exponential
 
 from hybrid_coordinator import errors
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.errors import HybridError
 from hybrid_coordinator.gateway import Augmented, Readiness, SearchHit
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning.experiments import ExperimentReport
 from hybrid_coordinator.learning.records import (
     DatasetFormat,
@@ -234,6 +236,14 @@ class HybridClient:
     async def figures(self, span: Range) -> DashboardData:
         """What the dashboard shows of the last ``span``; for operators."""
         return _read(DashboardData, await self._send("GET", f"/v1/dashboard?range={span.value}"))
+
+    async def system_health(self) -> Report:
+        """Every part by its own probe, what is wrong and what to do; for operators."""
+        return _read(Report, await self._send("GET", "/v1/system/health"))
+
+    async def system_analysis(self) -> Analysis:
+        """The settings compared with their use; for operators."""
+        return _read(Analysis, await self._send("GET", "/v1/system/analysis"))
 
     async def health(self) -> Readiness:
         """Whether a question could be answered now, and every dependency by name."""

@@ -5,7 +5,7 @@ let
   makeCertificate = pkgs.writeShellScript "make-test-certificate" ''
     set -efu
     cd /run/test-certificate
-    ${pkgs.openssl}/bin/openssl req -x509 -newkey rsa:2048 -nodes -days 2 \
+    ${pkgs.openssl}/bin/openssl req -x509 -newkey rsa:2048 -nodes -days 30 \
       -subj /CN=ai.example.org -addext subjectAltName=DNS:ai.example.org \
       -keyout key.pem -out certificate.pem
     chgrp nginx key.pem

@@ -18,6 +18,7 @@ from hybrid_coordinator.api.mcp_entry import McpEntry
 from hybrid_coordinator.api.models import ModelEndpoints
 from hybrid_coordinator.api.openapi import document
 from hybrid_coordinator.api.service import ServiceEndpoints
+from hybrid_coordinator.api.system import SystemEndpoints
 from hybrid_coordinator.gateway import Gateway
 from hybrid_coordinator.settings import Settings
 
@@ -56,6 +57,7 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
     knowledge = KnowledgeEndpoints(gateway)
     learning = LearningEndpoints(gateway)
     dashboard = DashboardEndpoints(gateway)
+    system = SystemEndpoints(gateway)
     mcp = McpEntry(gateway)
     interaction = "/v1/interactions/{interaction_id}"
     service = ServiceEndpoints(gateway, describe=lambda: document(needs_key=not keys.is_open))
@@ -80,6 +82,8 @@ def endpoints(gateway: Gateway, keys: KeyRing) -> list[Endpoint]:
         Endpoint("GET", "/v1/patterns/queue", learning.queue),
         Endpoint("POST", "/v1/patterns/queue/replay", learning.replay),
         Endpoint("GET", "/v1/experiments", learning.experiments),
+        Endpoint("GET", "/v1/system/health", system.health),
+        Endpoint("GET", "/v1/system/analysis", system.analysis),
         Endpoint("GET", "/v1/dashboard", dashboard.figures),
         Endpoint("GET", "/v1/dashboard/events", dashboard.events),
         Endpoint("POST", "/mcp", mcp.serve),

@@ -8,6 +8,7 @@ from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.dashboard_operations import DASHBOARD_OPERATIONS
 from hybrid_coordinator.api.learning_schemas import QueueRequest
 from hybrid_coordinator.api.operations import ERRORS, GATEWAY_OPERATIONS, READ_ERRORS, Operation
+from hybrid_coordinator.api.system_operations import SYSTEM_OPERATIONS
 from hybrid_coordinator.conversation import Json
 
 _WRITE_ERRORS: Final = (*READ_ERRORS, 500, 503)
@@ -111,5 +112,10 @@ LEARNING_OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
 )
 
-OPERATIONS: Final = (*GATEWAY_OPERATIONS, *LEARNING_OPERATIONS, *DASHBOARD_OPERATIONS)
+OPERATIONS: Final = (
+    *GATEWAY_OPERATIONS,
+    *LEARNING_OPERATIONS,
+    *SYSTEM_OPERATIONS,
+    *DASHBOARD_OPERATIONS,
+)
 """Every endpoint."""
