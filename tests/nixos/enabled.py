@@ -38,7 +38,6 @@ ENABLED: Mapping[str, tuple[str, ...]] = {
         "reload",
         "restart-without-drop",
         "degraded",
-        "health-names-the-dead-part",
         "extraction-runs",
         "queue-waits-for-model",
         "outbox-survives-kill",
