@@ -88,6 +88,7 @@ let
 
     dependencies = [
       python3Packages.aiohttp
+      python3Packages.cryptography
       python3Packages.detect-secrets
       python3Packages.hiredis
       python3Packages.httptools

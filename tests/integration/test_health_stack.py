@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from hybrid_coordinator.jobs.report import Level
-from hybrid_coordinator.jobs.store_checks import check_redis
+from hybrid_coordinator.health.store_checks import check_redis
+from hybrid_coordinator.health_report import Level
 from tests.integration.served import Served
 from tests.testbed.fake_ollama import FakeOllama
 from tests.testbed.lemonade import LemonadeServer, lemonade_server
@@ -22,10 +22,12 @@ from tests.testbed.process import free_port
 from tests.testbed.qdrant import QdrantServer, qdrant_server
 from tests.testbed.redis import RedisServer, redis_server
 from tests.testbed.requirement import require
-from tests.unit.jobs.scenes import no_view, settings, view
+from tests.unit.health.scenes import no_view, settings, view
 
 # The machine that runs the tests may be full or fresh; neither is what is tested.
 HEALTH = {"min_free_fraction": 0.0, "min_free_bytes": 0, "start_grace": 0}
+OFF = ("keys", "timers", "units")
+"""There is no systemd here, and no key."""
 RECOVERY_S = 90.0
 
 
@@ -102,7 +104,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def test_a_whole_stack_is_well(stack: Stack) -> None:
     document = stack.becomes(0)
     found = parts(document)
-    assert levels(document, "units") == dict.fromkeys(
+    assert levels(document, *OFF) == dict.fromkeys(
         (
             "coordinator",
             "embedder",
@@ -111,6 +113,7 @@ def test_a_whole_stack_is_well(stack: Stack) -> None:
             "backend.lemonade",
             "backend.ollama",
             "disk",
+            "outbox",
         ),
         "ok",
     )
@@ -135,7 +138,7 @@ def test_a_part_that_is_killed_is_named_and_well_again_once_it_is_back_lesson_14
     assert found[name]["level"] == "warning"
     assert not found[name]["starting"]
     assert name in document["summary"]
-    assert set(levels(document, name, "units").values()) == {"ok"}, document
+    assert set(levels(document, name, *OFF).values()) == {"ok"}, document
     server.restart()
     stack.becomes(0)
 
@@ -157,7 +160,7 @@ def test_a_store_that_accepts_and_never_answers_is_named_within_the_limit(
     assert status == 1
     found = parts(document)
     assert found[name]["level"] == "warning"
-    assert set(levels(document, name, "units").values()) == {"ok"}, document
+    assert set(levels(document, name, *OFF).values()) == {"ok"}, document
     stack.becomes(0)
 
 
@@ -229,8 +232,17 @@ def test_a_dead_coordinator_is_critical_and_a_new_one_is_well(tmp_path: Path) ->
         with first:
             done = first.cli("health", "--json")
             assert done.returncode == 0, done.stdout
-            assert levels(json.loads(done.stdout), "units") == dict.fromkeys(
-                ("coordinator", "embedder", "knowledge", "cache", "backend.ollama", "disk"), "ok"
+            assert levels(json.loads(done.stdout), *OFF) == dict.fromkeys(
+                (
+                    "coordinator",
+                    "embedder",
+                    "knowledge",
+                    "cache",
+                    "backend.ollama",
+                    "disk",
+                    "outbox",
+                ),
+                "ok",
             )
             first.process.kill()
             first.process.wait()

@@ -224,10 +224,13 @@ class Coordinator:
         )
 
     def health(self) -> tuple[int, str]:
-        """``hybrid-coordinator health`` as the administrator runs it: status and output."""
-        key = f" --key-file {self.key_file}" if self.key_file else ""
-        config = f" --config {self.settings_file}"
-        return self.machine.execute(f"hybrid-coordinator health{config}{key} 2>&1")
+        """``hybrid-coordinator health`` as the administrator runs it: status and JSON."""
+        return self.machine.execute(self.health_command)
+
+    @property
+    def health_command(self) -> str:
+        """The same as a shell command."""
+        return f"hybrid-coordinator health --config {self.settings_file} --json"
 
 
 def _credentials(machine: Machine) -> dict[str, str]:

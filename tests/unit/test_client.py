@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from hybrid_coordinator import client as client_module
 from hybrid_coordinator import errors
 from hybrid_coordinator.api import learning_schemas, schemas
 from hybrid_coordinator.client import CoordinatorUnavailable, HybridClient
+from hybrid_coordinator.client_errors import error_in
 from hybrid_coordinator.errors import (
     Conflict,
     HybridError,
@@ -281,7 +281,7 @@ def test_every_error_of_the_tree_comes_back_as_itself() -> None:
     ours = {k for k in all_below(HybridError) if k.__module__ == errors.__name__}
     local = {errors.SettingsError, errors.ResourceBusy, errors.RequestError}
     for kind in ours - local:
-        made = client_module.error_in(error(kind.status, kind.code, after="2"))
+        made = error_in(error(kind.status, kind.code, after="2"))
         assert (made.status, made.code) == (kind.status, kind.code)
         assert (made.message, made.retry_after) == (f"It is {kind.code}.", 2)
         if not issubclass(kind, errors.BackendError):

@@ -21,9 +21,11 @@ from pydantic import TypeAdapter, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_base, wait_random_exponential
 
-from hybrid_coordinator import errors
+from hybrid_coordinator.analysis.report import Analysis
+from hybrid_coordinator.client_errors import error_in
 from hybrid_coordinator.errors import HybridError
 from hybrid_coordinator.gateway import Augmented, Readiness, SearchHit
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning.experiments import ExperimentReport
 from hybrid_coordinator.learning.records import (
     DatasetFormat,
@@ -235,6 +237,14 @@ class HybridClient:
         """What the dashboard shows of the last ``span``; for operators."""
         return _read(DashboardData, await self._send("GET", f"/v1/dashboard?range={span.value}"))
 
+    async def system_health(self) -> Report:
+        """Every part by its own probe, what is wrong and what to do; for operators."""
+        return _read(Report, await self._send("GET", "/v1/system/health"))
+
+    async def system_analysis(self) -> Analysis:
+        """The settings compared with their use; for operators."""
+        return _read(Analysis, await self._send("GET", "/v1/system/analysis"))
+
     async def health(self) -> Readiness:
         """Whether a question could be answered now, and every dependency by name."""
         answer = await self._send("GET", "/ready", expected=(200, 503))
@@ -319,58 +329,6 @@ class _Pauses(wait_base):
         pause = self._growing(retry_state)
         error = retry_state.outcome.exception() if retry_state.outcome is not None else None
         return max(pause, getattr(error, "retry_after", None) or 0.0)
-
-
-def error_in(response: httpx.Response) -> HybridError:
-    """The error that the coordinator answered with, as it was raised there."""
-    status = response.status_code
-    message, field, code = f"the coordinator answered with status {status}", None, ""
-    try:
-        told: Any = orjson.loads(response.content)["error"]
-        message, field, code = str(told["message"]), told.get("param"), str(told.get("code"))
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        code = "no_error_object"  # Not a coordinator's: a proxy in between answered.
-    after = response.headers.get("retry-after", "")
-    kind = _KINDS.get(code, HybridError)
-    error = kind(message, field=field, retry_after=float(after) if after.isdecimal() else None)
-    error.status, error.code = status, code
-    return error
-
-
-class _NoBackend(errors.NoBackend):
-    """What was tried is in the message."""
-
-    def __init__(
-        self, message: str, *, field: str | None = None, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message, retry_after=retry_after)
-
-
-_KINDS: Final[Mapping[str, Callable[..., HybridError]]] = {
-    kind.code: kind
-    for kind in (
-        errors.InvalidRequest,
-        errors.Unprocessable,
-        errors.Unauthorized,
-        errors.Forbidden,
-        errors.NotFound,
-        errors.UnknownModel,
-        errors.Conflict,
-        errors.MethodNotAllowed,
-        errors.RequestTimeout,
-        errors.RequestTooLarge,
-        errors.UnsupportedMediaType,
-        errors.ContextTooLong,
-        errors.Unsupported,
-        errors.AnswerRejected,
-        _NoBackend,
-        errors.StoreUnavailable,
-        errors.CollectionMismatch,
-        errors.OutboxFull,
-        errors.EmbeddingError,
-    )
-}
-"""Errors by their code; those of single backends stay ``HybridError`` with status and code."""
 
 
 @cache

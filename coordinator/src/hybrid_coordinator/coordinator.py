@@ -7,11 +7,13 @@ room how it is.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.cache import Cache
 from hybrid_coordinator.conversation import (
     AUTO_MODEL,
@@ -32,6 +34,7 @@ from hybrid_coordinator.gateway import (
     Readiness,
     SearchHit,
 )
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.inference import BackendStatus, Fleet, MakeCall
 from hybrid_coordinator.knowledge import Embedder, Knowledge, NewItem
 from hybrid_coordinator.knowledge.items import PatternStatus
@@ -61,6 +64,7 @@ from hybrid_coordinator.pipeline import Pipeline
 from hybrid_coordinator.reporting.figures import DashboardData, Range
 from hybrid_coordinator.reporting.reporter import Reporter
 from hybrid_coordinator.settings import BUNDLED_EMBEDDER, Collection, Settings
+from hybrid_coordinator.system_view import SystemView, outbox_part
 from hybrid_coordinator.telemetry import Metrics
 from hybrid_coordinator.tokens import estimate_tokens
 
@@ -93,6 +97,7 @@ class Coordinator:
         self._knowledge = knowledge
         self._fleet = fleet
         self._metrics = metrics
+        self._system = SystemView(settings, self.readiness, knowledge, learning, metrics)
 
     @property
     def metrics(self) -> Metrics:
@@ -301,6 +306,16 @@ class Coordinator:
         async for data in self._reporter.stream(Range.of(range_s)):
             yield data
 
+    async def system_health(self, caller: Caller) -> Report:
+        """Check every part."""
+        _need_operator(caller)
+        return await self._system.health()
+
+    async def system_analysis(self, caller: Caller) -> Analysis:
+        """Compare the settings with their use."""
+        _need_operator(caller)
+        return await self._system.analysis()
+
     async def readiness(self) -> Readiness:
         """Every dependency by name; ready where at least one backend is."""
         statuses = self._fleet.statuses()
@@ -313,6 +328,7 @@ class Coordinator:
         )
         parts.update(await self._knowledge_parts())
         parts["learning"] = self._learning_part()
+        parts["outbox"] = outbox_part(self._settings, self._learning.outbox_totals, time.time())
         return Readiness(ready=any(status.usable for status in statuses), parts=parts)
 
     async def _cache_part(self) -> PartStatus:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.conversation import (
     CacheStatus,
     Caller,
@@ -25,6 +26,7 @@ from hybrid_coordinator.conversation import (
     Tier,
 )
 from hybrid_coordinator.errors import HybridError
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.knowledge.items import PatternStatus
 from hybrid_coordinator.learning.experiments import ExperimentReport
 from hybrid_coordinator.learning.records import (
@@ -263,6 +265,12 @@ class Gateway(Protocol):
 
     def figures_stream(self, range_s: int, caller: Caller) -> AsyncIterator[DashboardData]:
         """The same at once and again at each interval, until the service ends or reloads."""
+
+    async def system_health(self, caller: Caller) -> Report:
+        """Check every part as ``hybrid-coordinator health`` does; ``Forbidden`` for no operator."""
+
+    async def system_analysis(self, caller: Caller) -> Analysis:
+        """Compare the settings with their use; ``Forbidden`` for no operator."""
 
     async def readiness(self) -> Readiness:
         """Ask, or recall from a moment ago, how every dependency is."""

@@ -14,6 +14,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from hybrid_coordinator.conversation import AUTO_MODEL, Tier
+from hybrid_coordinator.health_settings import HealthSettings
 from hybrid_coordinator.learning_settings import ExperimentSettings, LearningSettings
 from hybrid_coordinator.option_types import Fraction, HttpUrl, Name, Seconds, Secret, Section, Url
 from hybrid_coordinator.reporting_settings import ReportingSettings
@@ -237,21 +238,6 @@ class TelemetrySettings(Section):
     max_file_bytes: int = Field(32 * 1024 * 1024, ge=4096)
     max_files: int = Field(8, ge=1, description="Rotated files kept, the current one included.")
     queue_size: int = Field(10_000, ge=16, description="Events waiting to be written.")
-
-
-class HealthSettings(Section):
-    """When the health check warns, and how long it may take."""
-
-    timeout: Seconds = Field(10.0, description="Seconds the whole check may take.")
-    start_grace: float = Field(
-        300.0, ge=0.0, description="Seconds a part may be starting before that is a failure."
-    )
-    min_free_fraction: Fraction = Field(
-        0.1, description="Warn where less of the state directory's disk is free."
-    )
-    min_free_bytes: int = Field(
-        1024 * 1024 * 1024, ge=0, description="Warn where less of that disk is free."
-    )
 
 
 class LogLevel(StrEnum):

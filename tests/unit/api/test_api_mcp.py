@@ -28,6 +28,8 @@ NAMES = [
     "forget",
     "generate_training_data",
     "health",
+    "system_health",
+    "system_analysis",
 ]
 LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
@@ -55,6 +57,8 @@ async def test_the_official_client_lists_and_calls_every_tool() -> None:
         shown = await called(session, "get_interaction", interaction_id=id_)
         written = await called(session, "generate_training_data", formats=["openai"])
         health = await called(session, "health")
+        system = await called(session, "system_health")
+        analysis = await called(session, "system_analysis")
         forgotten = await called(session, "forget", interaction_id=id_)
     assert [tool.name for tool in listed] == NAMES
     assert found["augmented_prompt"] == "context\nWhy?"
@@ -74,6 +78,9 @@ async def test_the_official_client_lists_and_calls_every_tool() -> None:
     assert shown["payload"]["query"] == "Why?"
     assert written["dataset_size"] == 5
     assert health["parts"]["lemonade"] == {"state": "ready", "detail": ""}
+    assert (system["exit_status"], system["parts"][0]["remedy"]) == (1, "start it")
+    line = "services.hybrid-ai.coordinator.settings.cache.max_entries = 200;"
+    assert analysis["findings"][0]["proposal"]["line"] == line
     assert forgotten["removed"] == {"interaction-history": 1, "patterns": 2}
     assert ("augment", "Why?", "coder", None) in gateway.calls
     assert ("search", "q", (Collection.BEST_PRACTICES,), 10, {}) in gateway.calls
@@ -141,6 +148,8 @@ def test_what_a_tool_does_to_the_data_is_said() -> None:
         "search_context",
         "get_interaction",
         "health",
+        "system_health",
+        "system_analysis",
     ]
     assert [name for name, (_, destroys, _) in hints.items() if destroys] == ["forget"]
     assert [name for name, (_, _, repeats) in hints.items() if not repeats] == ["track_interaction"]

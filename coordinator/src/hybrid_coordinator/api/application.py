@@ -21,6 +21,7 @@ from hybrid_coordinator.api.openapi import document
 from hybrid_coordinator.api.pages import ROOT, pages, serving, to_the_page
 from hybrid_coordinator.api.service import ServiceEndpoints
 from hybrid_coordinator.api.sessions import Doorkeeper, Sessions
+from hybrid_coordinator.api.system import SystemEndpoints
 from hybrid_coordinator.api.views import ViewEndpoints
 from hybrid_coordinator.gateway import Gateway
 from hybrid_coordinator.settings import Settings
@@ -70,6 +71,7 @@ def endpoints(gateway: Gateway, door: Doorkeeper) -> list[Endpoint]:
     knowledge = KnowledgeEndpoints(gateway)
     learning = LearningEndpoints(gateway)
     dashboard = DashboardEndpoints(gateway)
+    system = SystemEndpoints(gateway)
     mcp = McpEntry(gateway)
     views = ViewEndpoints(gateway)
     login = LoginEndpoints(door, gateway.metrics.failures.labels(room="api", kind="login"))
@@ -103,6 +105,8 @@ def endpoints(gateway: Gateway, door: Doorkeeper) -> list[Endpoint]:
         Endpoint("GET", "/v1/experiments", learning.experiments),
         Endpoint("GET", "/v1/dashboard", dashboard.figures, page=True),
         Endpoint("GET", "/v1/dashboard/events", dashboard.events, page=True),
+        Endpoint("GET", "/v1/system/health", system.health),
+        Endpoint("GET", "/v1/system/analysis", system.analysis),
         Endpoint("POST", "/mcp", mcp.serve),
         Endpoint("GET", ROOT, serving(page)),
         Endpoint("GET", f"{ROOT}session", login.show),

@@ -8,6 +8,7 @@ from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.dashboard_operations import DASHBOARD_OPERATIONS
 from hybrid_coordinator.api.learning_schemas import QueueRequest
 from hybrid_coordinator.api.operations import ERRORS, GATEWAY_OPERATIONS, READ_ERRORS, Operation
+from hybrid_coordinator.api.system_operations import SYSTEM_OPERATIONS
 from hybrid_coordinator.api.view_operations import VIEW_OPERATIONS
 from hybrid_coordinator.conversation import Json
 
@@ -116,6 +117,7 @@ OPERATIONS: Final = (
     *GATEWAY_OPERATIONS,
     *LEARNING_OPERATIONS,
     *VIEW_OPERATIONS,
+    *SYSTEM_OPERATIONS,
     *DASHBOARD_OPERATIONS,
 )
 """Every endpoint."""

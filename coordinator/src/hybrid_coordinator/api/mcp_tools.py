@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic
 
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.api import learning_schemas as bodies
 from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.learning import adapter, known_id
@@ -17,6 +18,7 @@ from hybrid_coordinator.api.schemas import BodyT
 from hybrid_coordinator.api.verbs import Verbs
 from hybrid_coordinator.conversation import Json
 from hybrid_coordinator.gateway import Augmented, Readiness
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning.records import (
     DatasetReport,
     Forgotten,
@@ -49,7 +51,7 @@ class Tool(Generic[BodyT]):
 
     def output_schema(self) -> Json:
         """JSON schema of the structured result."""
-        return adapter(self.response).json_schema()
+        return adapter(self.response).json_schema(mode="serialization")
 
     async def call(self, verbs: Verbs, arguments: Json) -> Json:
         """Check the arguments, do it, and give the structured result; raises ``HybridError``."""
@@ -96,6 +98,14 @@ async def _training_data(verbs: Verbs, wanted: bodies.TrainingDataRequest) -> Da
 
 async def _health(verbs: Verbs, wanted: bodies.NothingRequest) -> Readiness:
     return await verbs.readiness()
+
+
+async def _system_health(verbs: Verbs, wanted: bodies.NothingRequest) -> Report:
+    return await verbs.system_health()
+
+
+async def _system_analysis(verbs: Verbs, wanted: bodies.NothingRequest) -> Analysis:
+    return await verbs.system_analysis()
 
 
 TOOLS: Final[tuple[Tool[Any], ...]] = (
@@ -171,6 +181,26 @@ TOOLS: Final[tuple[Tool[Any], ...]] = (
         bodies.NothingRequest,
         Readiness,
         _health,
+        reads=True,
+    ),
+    Tool(
+        "system_health",
+        "Check the whole system",
+        "Check every part by its own probe: stores, models, outbox, disk, keys, certificates, "
+        "timers and units; names what is wrong and what to do. For operators.",
+        bodies.NothingRequest,
+        Report,
+        _system_health,
+        reads=True,
+    ),
+    Tool(
+        "system_analysis",
+        "Compare settings with use",
+        "Say which settings do not fit how they are used, with the evidence, and propose changes "
+        "as NixOS option lines. For operators.",
+        bodies.NothingRequest,
+        Analysis,
+        _system_analysis,
         reads=True,
     ),
 )

@@ -12,10 +12,12 @@ import orjson
 from pydantic import TypeAdapter
 
 from hybrid_coordinator import __version__
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.api import learning_schemas, schemas, sessions, view_schemas
 from hybrid_coordinator.api.learning_operations import OPERATIONS
 from hybrid_coordinator.api.operations import Operation
 from hybrid_coordinator.conversation import CacheStatus, Json
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning import records, view_records
 from hybrid_coordinator.reporting.figures import DashboardData
 from hybrid_coordinator.wire.schemas import openapi_components
@@ -140,6 +142,8 @@ def _schemas() -> Json:
             view_records.PatternPage,
             view_records.PatternChanged,
             DashboardData,
+            Report,
+            Analysis,
         )
     ]
     _, made = TypeAdapter.json_schemas(own, ref_template="#/components/schemas/{model}")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.conversation import Caller
 from hybrid_coordinator.gateway import Augmented, Gateway, Readiness, SearchHit
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning.records import (
     DatasetReport,
     DatasetRequest,
@@ -56,6 +58,12 @@ class Verbs(Protocol):
     async def readiness(self) -> Readiness:
         """How every dependency is."""
 
+    async def system_health(self) -> Report:
+        """Every part by its own probe; for operators."""
+
+    async def system_analysis(self) -> Analysis:
+        """The settings compared with their use; for operators."""
+
 
 class GatewayVerbs:
     """The gateway's verbs for one caller."""
@@ -93,3 +101,9 @@ class GatewayVerbs:
 
     async def readiness(self) -> Readiness:
         return await self._gateway.readiness()
+
+    async def system_health(self) -> Report:
+        return await self._gateway.system_health(self._caller)
+
+    async def system_analysis(self) -> Analysis:
+        return await self._gateway.system_analysis(self._caller)

@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
-    from hybrid_coordinator.jobs import LastState, Part, Report
+    from hybrid_coordinator.health import LastState, Part, Report
     from hybrid_coordinator.settings import Settings
 
 _USAGE = 2
@@ -68,7 +68,7 @@ def check_and_show(
 
 
 def _unknown(trouble: str, *, as_json: bool) -> int:
-    from hybrid_coordinator.jobs import unknown_report
+    from hybrid_coordinator.health import unknown_report
 
     report = unknown_report(trouble, checked=time.time())
     if as_json:
@@ -81,7 +81,7 @@ def _unknown(trouble: str, *, as_json: bool) -> int:
 def _run(
     settings: Settings, url: str | None, timeout: float | None, began: float, *, as_json: bool
 ) -> int:
-    from hybrid_coordinator.jobs import LastState, check_health
+    from hybrid_coordinator.health import LastState, check_health
 
     last = LastState.read(settings.state_directory)
     limit = timeout or settings.health.timeout
@@ -110,8 +110,8 @@ def _run(
 
 
 def _to_journal(settings: Settings, report: Report, last: LastState) -> None:
-    from hybrid_coordinator.jobs import Level
-    from hybrid_coordinator.jobs.last_state import record
+    from hybrid_coordinator.health import Level
+    from hybrid_coordinator.health.last_state import record
 
     for part in last.changes(report.parts):
         typer.echo(f"<{_priority(part)}>{part.name} is {part.level}: {part.text}", err=True)
@@ -124,7 +124,7 @@ def _to_journal(settings: Settings, report: Report, last: LastState) -> None:
 
 def _priority(part: Part) -> int:
     """The syslog priority of a change: error, warning, or notice where all is well again."""
-    from hybrid_coordinator.jobs import Level
+    from hybrid_coordinator.health import Level
 
     return {Level.CRITICAL: 3, Level.WARNING: 4}.get(part.level, 5)
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from hybrid_coordinator import __version__
-from hybrid_coordinator.cli import keys, learning, reporting
+from hybrid_coordinator.cli import analysis, keys, learning, reporting
 from hybrid_coordinator.cli.health import PlugIn, check_and_show
 from hybrid_coordinator.cli.options import (
     SYSTEM_FILE,
@@ -219,5 +219,6 @@ def version(as_json: AsJson = False) -> None:
 learning.add_to(app)
 app.add_typer(keys.app, name="keys")
 reporting.add_to(app)
+analysis.add_to(app)
 
 main: Callable[[], None] = app

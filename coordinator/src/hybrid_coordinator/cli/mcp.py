@@ -16,10 +16,12 @@ from mcp import types
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 
+from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.api.mcp_server import build_mcp_server, refusal
 from hybrid_coordinator.cli.client import Connection
 from hybrid_coordinator.client import HybridClient
 from hybrid_coordinator.gateway import Augmented, Readiness, SearchHit
+from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.learning.records import (
     DatasetReport,
     DatasetRequest,
@@ -89,6 +91,12 @@ class ClientVerbs:
 
     async def readiness(self) -> Readiness:
         return await self._client.health()
+
+    async def system_health(self) -> Report:
+        return await self._client.system_health()
+
+    async def system_analysis(self) -> Analysis:
+        return await self._client.system_analysis()
 
 
 def serve_stdio(connection: Connection, level: LogLevel) -> None:

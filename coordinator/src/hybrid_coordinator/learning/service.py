@@ -34,6 +34,7 @@ from hybrid_coordinator.learning.extraction import PatternExtractor
 from hybrid_coordinator.learning.forgetting import MOST_EXPIRED, Forgetting
 from hybrid_coordinator.learning.intake import Observed
 from hybrid_coordinator.learning.keeping import Keeper
+from hybrid_coordinator.learning.outbox_records import Totals
 from hybrid_coordinator.learning.patterns import PatternShelf
 from hybrid_coordinator.learning.reading import InteractionReader, interaction_id_of
 from hybrid_coordinator.learning.records import (
@@ -231,6 +232,16 @@ class Learning:
         if self._deliverer.failing:
             return LearningState(False, f"{waiting}, which does not take them at present")
         return LearningState(True, waiting if outbox.depth else "everything kept is in the store")
+
+    @property
+    def outbox_totals(self) -> Totals | None:
+        """What the outbox holds; None where it cannot be used."""
+        outbox = self._rooms.outbox
+        return outbox.totals if outbox.usable else None
+
+    async def queue_waiting(self) -> int:
+        """How many interactions wait for extraction."""
+        return (await self._rooms.queue.depth()).waiting
 
     async def _keep_up(self) -> None:
         """Tidy up after the last process, then look now and then who won an experiment."""

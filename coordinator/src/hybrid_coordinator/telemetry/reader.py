@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,17 +24,31 @@ MOST_OF_ONE: Final = 256
 class EventReader:
     """Iterates over every event in a telemetry directory.
 
+    ``newest_bytes``: only the newest files, whole, of that size together; one at least.
+
     Attributes:
         skipped: lines passed over in the iterations so far.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, newest_bytes: int | None = None) -> None:
         self._directory = directory
+        self._newest_bytes = newest_bytes
         self.skipped = 0
 
     def files(self) -> list[Path]:
         """The event files, oldest first."""
-        return event_files(self._directory)
+        files = event_files(self._directory)
+        if self._newest_bytes is None:
+            return files
+        kept: list[Path] = []
+        size = 0
+        for path in reversed(files):
+            with suppress(FileNotFoundError):  # Rotated away since it was listed.
+                size += path.stat().st_size
+                if kept and size > self._newest_bytes:
+                    break
+                kept.insert(0, path)
+        return kept
 
     def __iter__(self) -> Iterator[Event]:
         for path in self.files():

@@ -69,6 +69,7 @@ let
   }
   // lib.genAttrs [
     "aiohttp"
+    "cryptography"
     "detect-secrets"
     "hatchling"
     "hiredis"

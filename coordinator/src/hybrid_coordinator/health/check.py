@@ -8,29 +8,32 @@ file only puts together; a new part is one more ``Check`` in ``_checks``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from hybrid_coordinator.jobs.backend_checks import PREFIX, check_backend
-from hybrid_coordinator.jobs.checks import Check, Shared, run_checks
-from hybrid_coordinator.jobs.coordinator_view import View, look_at_coordinator
-from hybrid_coordinator.jobs.last_state import LastState
-from hybrid_coordinator.jobs.machine_checks import (
+from hybrid_coordinator.health.backend_checks import PREFIX, check_backend
+from hybrid_coordinator.health.checks import Check, Shared, run_checks
+from hybrid_coordinator.health.coordinator_view import View, look_at_coordinator
+from hybrid_coordinator.health.expiry_checks import check_certificates, check_keys
+from hybrid_coordinator.health.last_state import LastState
+from hybrid_coordinator.health.machine_checks import (
     COORDINATOR,
     check_coordinator,
     check_disk,
     check_embedder,
+    check_outbox,
     check_units,
 )
-from hybrid_coordinator.jobs.report import Level, Part, Report, whole
-from hybrid_coordinator.jobs.store_checks import (
+from hybrid_coordinator.health.store_checks import (
     check_cache,
     check_knowledge,
     check_qdrant,
     check_redis,
 )
-from hybrid_coordinator.jobs.systemd import Units, ask_systemd
+from hybrid_coordinator.health.systemd import Units, ask_systemd
+from hybrid_coordinator.health.timer_checks import check_timers
+from hybrid_coordinator.health_report import Level, Part, Report, whole
 from hybrid_coordinator.settings import Settings
 
 _ASKING: Final = 0.7
@@ -45,18 +48,22 @@ async def check_health(
     url: str | None = None,
     timeout: float | None = None,
     last: LastState | None = None,
+    look: Callable[[], Coroutine[Any, Any, View]] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Report:
     """Check every enabled part; takes at most ``timeout`` seconds (default: the settings').
 
     ``url``: the coordinator's, where it is not the settings'. ``last``: what the
-    check before this one found.
+    check before this one found. ``look``: how the coordinator is seen by itself,
+    where this is it; else it is asked over HTTP.
     """
     limit = timeout or settings.health.timeout
     began, checked = time.monotonic(), clock()
-    view = Shared(look_at_coordinator(url or settings.local_url, limit * _ASKING))
+    view = Shared(
+        look() if look else look_at_coordinator(url or settings.local_url, limit * _ASKING)
+    )
     systemd = Shared(ask_systemd(limit * _ASKING))
-    checks = _checks(settings, view, systemd, limit * _ASKING)
+    checks = _checks(settings, view, systemd, limit * _ASKING, clock)
     found = await run_checks(checks, limit * _JUDGING)
     aged = [
         _aged(part, (last or LastState()).part(part.name), checked, settings.health.start_grace)
@@ -72,7 +79,11 @@ async def check_health(
 
 
 def _checks(
-    settings: Settings, view: Shared[View], systemd: Shared[Units], limit: float
+    settings: Settings,
+    view: Shared[View],
+    systemd: Shared[Units],
+    limit: float,
+    clock: Callable[[], float],
 ) -> list[Check]:
     """Every part there is by these settings, in the order of the report."""
     checks = [
@@ -92,6 +103,11 @@ def _checks(
         for name in settings.backends
     )
     checks.append(Check("disk", partial(check_disk, settings.state_directory, settings.health)))
+    checks.append(Check("outbox", partial(check_outbox, settings, view)))
+    checks.append(Check("keys", partial(check_keys, settings, clock)))
+    if settings.health.certificates:
+        checks.append(Check("certificates", partial(check_certificates, settings, clock)))
+    checks.append(Check("timers", partial(check_timers, systemd)))
     checks.append(Check("units", partial(check_units, systemd)))
     return checks
 

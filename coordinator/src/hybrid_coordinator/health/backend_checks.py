@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from hybrid_coordinator.health.coordinator_view import PartView, View
+from hybrid_coordinator.health.keys import KeyNotHere, key_for
+from hybrid_coordinator.health.machine_checks import not_known
+from hybrid_coordinator.health_report import Level, Part
 from hybrid_coordinator.inference import Readiness, build_backend
-from hybrid_coordinator.jobs.coordinator_view import PartView, View
-from hybrid_coordinator.jobs.keys import KeyNotHere, key_for
-from hybrid_coordinator.jobs.machine_checks import not_known
-from hybrid_coordinator.jobs.report import Level, Part
 from hybrid_coordinator.settings import BackendKind, BackendSettings, Settings
 
 PREFIX = "backend."

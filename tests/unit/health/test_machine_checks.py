@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-from hybrid_coordinator.jobs.coordinator_view import View, look_at_coordinator
-from hybrid_coordinator.jobs.machine_checks import (
+from hybrid_coordinator.health.coordinator_view import View, look_at_coordinator
+from hybrid_coordinator.health.machine_checks import (
     check_coordinator,
     check_disk,
     check_embedder,
     check_units,
 )
-from hybrid_coordinator.jobs.report import Level
-from hybrid_coordinator.jobs.systemd import Units, ask_systemd
-from hybrid_coordinator.settings import HealthSettings
+from hybrid_coordinator.health.systemd import Units, ask_systemd
+from hybrid_coordinator.health_report import Level
+from hybrid_coordinator.health_settings import HealthSettings
 from tests.fakes import running
-from tests.unit.inference.raw_server import raw_server
-from tests.unit.jobs.scenes import (
+from tests.unit.health.scenes import (
     Documents,
     Known,
     coordinator,
@@ -34,6 +33,7 @@ from tests.unit.jobs.scenes import (
     units,
     view,
 )
+from tests.unit.inference.raw_server import raw_server
 
 UNIT = "hybrid-coordinator.service"
 NO_SYSTEMD = Known(Units(trouble="no systemd here"))
@@ -311,7 +311,7 @@ async def test_systemd_is_asked_for_the_units_of_our_target(
     assert redis.age > 0
     assert found.units["timer.timer"].queued
     last = asked.read_text().splitlines()[-1]
-    assert last.endswith(f"-- {UNIT} qdrant.service redis.service timer.timer")
+    assert last.endswith(f"-- {UNIT} qdrant.service redis.service timer.service timer.timer")
 
 
 BOOTED = "System has not been booted with systemd as init system (PID 1). Can't operate."

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.jobs.scenes import put_systemctl, ready_document
+from tests.unit.health.scenes import put_systemctl, ready_document
 
 NO_SYSTEMD = "echo 'System has not been booted with systemd as init' >&2; exit 1"
 
@@ -126,9 +126,10 @@ def test_well_is_0_and_one_line_a_part(command: Command) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done
     lines = done.stdout.splitlines()
     assert [line.split()[1] for line in lines[:-1]] == [
-        *("coordinator", "embedder", "knowledge", "cache", "backend.a", "disk", "units"),
+        *("coordinator", "embedder", "knowledge", "cache", "backend.a", "disk", "outbox"),
+        *("keys", "timers", "units"),
     ]
-    assert lines[-1] == "ok: all 6 parts are well"
+    assert lines[-1] == "ok: all 7 parts are well"
     assert not (command.state / "health.json").exists()
 
 
@@ -209,18 +210,18 @@ def test_the_journal_gets_each_change_once_with_its_priority(
     command: Command, site: Site, tmp_path: Path
 ) -> None:
     log = tmp_path / "journal"
-    assert command.journal(log) == (0, ["<6>ok: all 6 parts are well"])
+    assert command.journal(log) == (0, ["<6>ok: all 7 parts are well"])
     del site.documents["/v1/models"]
     status, lines = command.journal(log)
     assert status == 2
     assert lines[0].startswith("<3>backend.a is critical: ")
-    assert lines[1:] == ["<3>critical: 1 of 6 parts not well (failed: backend.a)"]
+    assert lines[1:] == ["<3>critical: 1 of 7 parts not well (failed: backend.a)"]
     assert command.journal(log) == (2, lines[1:])
     site.well()
     status, lines = command.journal(log)
     assert status == 0
     assert lines[0].startswith("<5>backend.a is ok: ")
-    assert lines[1:] == ["<6>ok: all 6 parts are well"]
+    assert lines[1:] == ["<6>ok: all 7 parts are well"]
     site.documents["/ready"] = ready_document(cache=("degraded", "no room"))
     status, lines = command.journal(log)
     assert (status, lines[0]) == (1, "<4>cache is warning: no room")
@@ -256,7 +257,7 @@ def test_the_coordinators_lock_is_not_touched(command: Command, tmp_path: Path) 
 
 BROKEN = """
 import sys
-import hybrid_coordinator.jobs as jobs
+import hybrid_coordinator.health as jobs
 async def broken(*args, **named):
     raise ZeroDivisionError("of ours")
 jobs.check_health = broken

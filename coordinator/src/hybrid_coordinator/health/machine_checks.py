@@ -11,12 +11,14 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
-from hybrid_coordinator.jobs.coordinator_view import View
-from hybrid_coordinator.jobs.report import Level, Part
-from hybrid_coordinator.jobs.systemd import COORDINATOR_UNIT, OWN_UNIT, Units
-from hybrid_coordinator.settings import HealthSettings
+from hybrid_coordinator.health.coordinator_view import View
+from hybrid_coordinator.health.systemd import COORDINATOR_UNIT, OWN_UNIT, Units
+from hybrid_coordinator.health_report import Level, Part
+from hybrid_coordinator.health_settings import HealthSettings
+from hybrid_coordinator.settings import Settings
 
 COORDINATOR = "coordinator"
+OUTBOX = "outbox"
 _GIB = 1024**3
 
 
@@ -62,6 +64,20 @@ async def check_embedder(view: Awaitable[View]) -> Part:
     if part.ready:
         return Part(name="embedder", level=Level.OK, found=part.detail)
     return Part(name="embedder", level=Level.WARNING, found=part.detail)
+
+
+async def check_outbox(settings: Settings, view: Awaitable[View]) -> Part:
+    """What waits to be stored: by the word of the coordinator, who has the file to itself."""
+    if not settings.learning.enable:
+        return Part(name=OUTBOX, level=Level.OFF, found="learning.enable is false")
+    seen = await view
+    part = seen.part(OUTBOX)
+    if part is None:
+        return not_known(OUTBOX, seen)
+    if part.ready:
+        return Part(name=OUTBOX, level=Level.OK, found=part.detail)
+    remedy = "see the store's line and the coordinator's log; nothing is lost while it waits"
+    return Part(name=OUTBOX, level=Level.WARNING, found=part.detail, remedy=remedy)
 
 
 def not_known(name: str, view: View) -> Part:

@@ -9,8 +9,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from hybrid_coordinator.jobs.coordinator_view import PartView, View
-from hybrid_coordinator.jobs.systemd import Unit, Units
+from hybrid_coordinator.health.coordinator_view import PartView, View
+from hybrid_coordinator.health.systemd import Unit, Units
 from hybrid_coordinator.settings import Collection, Settings
 
 Mapped = dict[str, Any]
@@ -63,6 +63,7 @@ def parts(**changed: tuple[str, str]) -> dict[str, PartView]:
     states = {
         "embedder": ("ready", "mini, 4 dimensions"),
         "cache": ("ready", "in this process"),
+        "outbox": ("ready", "nothing waits"),
         **{f"collection.{c.value}": ("ready", "0 points") for c in Collection},
         **{name.replace("__", ".").replace("_", "-"): state for name, state in changed.items()},
     }

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 
 from hybrid_coordinator.errors import SettingsError, StoreUnavailable
-from hybrid_coordinator.jobs.report import Level, Part
-from hybrid_coordinator.jobs.store_checks import (
+from hybrid_coordinator.health.store_checks import (
     check_cache,
     check_knowledge,
     check_qdrant,
     check_redis,
 )
+from hybrid_coordinator.health_report import Level, Part
 from hybrid_coordinator.settings import Collection
 from tests.fakes import running
-from tests.unit.inference.raw_server import raw_server
-from tests.unit.jobs.scenes import (
+from tests.unit.health.scenes import (
     Documents,
     Known,
     collection,
@@ -30,6 +29,7 @@ from tests.unit.jobs.scenes import (
     settings,
     view,
 )
+from tests.unit.inference.raw_server import raw_server
 
 
 async def asked(server: Documents, state: Path, seen: Known | None = None, **more: Any) -> Part:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from hybrid_coordinator.errors import HybridError
-from hybrid_coordinator.jobs.report import Level, Part
+from hybrid_coordinator.health_report import Level, Part
 
 _T = TypeVar("_T")
 

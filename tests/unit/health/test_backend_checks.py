@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from hybrid_coordinator.errors import SettingsError
-from hybrid_coordinator.jobs.backend_checks import check_backend
-from hybrid_coordinator.jobs.report import Level, Part
+from hybrid_coordinator.health.backend_checks import check_backend
+from hybrid_coordinator.health_report import Level, Part
 from tests.fakes import FakeAnthropic, FakeOpenAI, running
-from tests.unit.jobs.scenes import Documents, Known, no_view, settings, view
+from tests.unit.health.scenes import Documents, Known, no_view, settings, view
 
 MODEL = [{"name": "m"}]
 

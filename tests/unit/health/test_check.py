@@ -14,12 +14,12 @@ import pytest
 from pydantic import ValidationError
 
 from hybrid_coordinator.errors import StoreUnavailable
-from hybrid_coordinator.jobs import LastState, Level, Part, Report, check_health, unknown_report
-from hybrid_coordinator.jobs.checks import Check, Shared, run_checks
-from hybrid_coordinator.jobs.last_state import record
+from hybrid_coordinator.health import LastState, Level, Part, Report, check_health, unknown_report
+from hybrid_coordinator.health.checks import Check, Shared, run_checks
+from hybrid_coordinator.health.last_state import record
 from tests.fakes import FakeOpenAI, running
+from tests.unit.health.scenes import coordinator, embedder_folder, put_systemctl, qdrant, settings
 from tests.unit.inference.raw_server import raw_server
-from tests.unit.jobs.scenes import coordinator, embedder_folder, put_systemctl, qdrant, settings
 
 NO_SYSTEMD = "echo 'System has not been booted with systemd as init' >&2; exit 1"
 HEALTH = {"min_free_fraction": 0.0, "min_free_bytes": 0, "start_grace": 0}
@@ -68,10 +68,13 @@ async def test_every_part_that_the_settings_have_is_there_in_order(tmp_path: Pat
         "backend.a": "ok",
         "backend.b": "ok",
         "disk": "ok",
+        "outbox": "ok",
+        "keys": "off",
+        "timers": "off",
         "units": "off",
     }
     assert (report.status, report.exit_status) == (Level.WARNING, 1)
-    assert report.summary == "warning: 1 of 7 parts not well (needs a look: redis)"
+    assert report.summary == "warning: 1 of 8 parts not well (needs a look: redis)"
 
 
 async def test_where_all_is_well_the_status_is_0(tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ async def test_where_all_is_well_the_status_is_0(tmp_path: Path) -> None:
         made = settings(tmp_path, health=HEALTH, backends={"a": backend(model)})
         report = await check_health(made, url=url)
     assert report.exit_status == 0, report.lines()
-    assert report.summary == "ok: all 6 parts are well"
+    assert report.summary == "ok: all 7 parts are well"
     assert "cache" in levels(report)
     assert "knowledge" in levels(report)
 
@@ -164,7 +167,7 @@ async def test_parts_that_accept_and_never_answer_do_not_hold_the_check_up(tmp_p
         assert time.monotonic() - began < 2.0
     found = levels(report)
     assert found.pop("disk") == "ok"
-    assert found.pop("units") == "off"
+    assert {found.pop(name) for name in ("keys", "timers", "units")} == {"off"}
     assert set(found.values()) <= {"warning", "critical"}, found
     assert report.exit_status == 2
 

@@ -78,7 +78,7 @@ class Part(BaseModel):
 class Report(BaseModel):
     """All parts of one check. ``checked`` is epoch seconds, ``seconds`` how long it took."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: Literal[1] = 1
     status: Level

@@ -21,14 +21,19 @@ OWN_UNIT: Final = "hybrid-ai-health-check.service"
 """The unit that runs this check: how its last run ended is no news to the next."""
 
 _NIXOS_SYSTEMCTL: Final = "/run/current-system/systemd/bin/systemctl"
-_PROPERTIES: Final = "Id,LoadState,ActiveState,SubState,Result,NRestarts,Job"
+_PROPERTIES: Final = "Id,LoadState,ActiveState,SubState,Result,NRestarts,Job,Unit"
+_EXITED: Final = "ExecMainExitTimestampMonotonic"
 _SINCE: Final = "StateChangeTimestampMonotonic"
 _MANY_RESTARTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One unit's state in systemd's own words; ``age`` is seconds since it last changed."""
+    """One unit's state in systemd's own words; ``age`` is seconds since it last changed.
+
+    ``starts``: the unit that a timer starts. ``ended``: seconds since its main
+    process ended; None where none has since the machine came up.
+    """
 
     name: str
     active: str
@@ -37,6 +42,8 @@ class Unit:
     restarts: int
     queued: bool
     age: float
+    starts: str = ""
+    ended: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -74,7 +81,10 @@ async def ask_systemd(limit: float) -> Units:
                 return Units(trouble=f"{TARGET} is not installed here")
             names = {*target.get("Wants", "").split(), *target.get("ConsistsOf", "").split()}
             names.add(COORDINATOR_UNIT)
-            blocks = _blocks(await _show(*sorted(names), f"{_PROPERTIES},{_SINCE}"))
+            # Jobs are started by their timers, so the target may not name them.
+            timers = (name for name in tuple(names) if name.endswith(".timer"))
+            names.update(name.removesuffix(".timer") + ".service" for name in timers)
+            blocks = _blocks(await _show(*sorted(names), f"{_PROPERTIES},{_SINCE},{_EXITED}"))
     except _NotAnswered as error:
         return Units(trouble=str(error))
     except TimeoutError:
@@ -126,7 +136,9 @@ def _blocks(output: str) -> list[dict[str, str]]:
 
 
 def _unit(block: Mapping[str, str]) -> Unit:
+    now = time.monotonic()
     changed = int(block.get(_SINCE) or 0) / 1e6
+    exited = int(block.get(_EXITED) or 0) / 1e6
     return Unit(
         name=block["Id"],
         active=block.get("ActiveState", ""),
@@ -134,5 +146,7 @@ def _unit(block: Mapping[str, str]) -> Unit:
         result=block.get("Result", ""),
         restarts=int(block.get("NRestarts") or 0),
         queued=block.get("Job", "") not in ("", "0"),
-        age=time.monotonic() - changed,
+        age=now - changed,
+        starts=block.get("Unit", ""),
+        ended=now - exited if exited else None,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hybrid_coordinator.jobs.report import Level, Part, Report
+from hybrid_coordinator.health_report import Level, Part, Report
 
 FILE_NAME = "health.json"
 

@@ -12,10 +12,10 @@ from collections.abc import Awaitable
 
 from hybrid_coordinator.cache import RedisStore
 from hybrid_coordinator.gateway import PartState
-from hybrid_coordinator.jobs.coordinator_view import View
-from hybrid_coordinator.jobs.keys import KeyNotHere, key_for
-from hybrid_coordinator.jobs.machine_checks import not_known
-from hybrid_coordinator.jobs.report import Level, Part
+from hybrid_coordinator.health.coordinator_view import View
+from hybrid_coordinator.health.keys import KeyNotHere, key_for
+from hybrid_coordinator.health.machine_checks import not_known
+from hybrid_coordinator.health_report import Level, Part
 from hybrid_coordinator.knowledge import ServerReport, identify, inspect_server
 from hybrid_coordinator.settings import Collection, Settings
 
