@@ -30,6 +30,8 @@ TOOLS = {
     "forget",
     "generate_training_data",
     "health",
+    "system_health",
+    "system_analysis",
 }
 QUESTION = "How is a failed unit found on NixOS?"
 ANSWER = "Run `systemctl --failed`; it lists every unit that failed."
@@ -76,13 +78,15 @@ async def session_of_all_tools(session: ClientSession) -> list[tuple[str, Any]]:
     await use("get_interaction", interaction_id=id_)
     await use("forget", interaction_id=id_)
     transcript.append(("gone", await refused(session, "get_interaction", interaction_id=id_)))
-    return transcript
+    # Of the whole machine, and so the operator's alone.
+    system = ("system_health", "system_analysis")
+    return [*transcript, *[(name, await refused(session, name)) for name in system]]
 
 
 def check(transcript: list[tuple[str, Any]], item: str) -> None:
     said = [answer for _, answer in transcript]
     assert {name for name, _ in transcript} == TOOLS | {"gone"}
-    health, found, hits, tracked, noted, again, data, shown, forgotten, gone = said
+    health, found, hits, tracked, noted, again, data, shown, forgotten, gone, *system = said
     id_ = tracked["interaction_id"]
     assert health["ready"] is True
     assert health["parts"]["learning"]["state"] == "ready"
@@ -103,6 +107,7 @@ def check(transcript: list[tuple[str, Any]], item: str) -> None:
     assert forgotten["interaction_id"] == id_
     assert forgotten["removed"]["interaction-history"] == 1
     assert "interaction" in gone
+    assert all("operator" in refusal for refusal in system)
 
 
 async def taught(served: Served) -> str:
@@ -125,6 +130,15 @@ async def test_a_session_over_streamable_http_outlives_a_reload(served: Served) 
             while "reloaded:" not in served.log:
                 await asyncio.sleep(0.05)
         check(await session_of_all_tools(session), item)
+
+
+async def test_the_operator_is_told_how_the_machine_is(served: Served) -> None:
+    key = (served.state / "operator.key").read_text().strip()
+    async with over_http(served.url, **{"x-api-key": key}) as session:
+        health = await called(session, "system_health")
+        analysis = await called(session, "system_analysis")
+    assert {"coordinator", "outbox", "keys", "disk"} <= {part["name"] for part in health["parts"]}
+    assert {finding["state"] for finding in analysis["findings"]} >= {"no data"}
 
 
 async def test_a_session_over_stdio(served: Served, tmp_path: Path) -> None:
