@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.nixos.background import FOLDER
 from tests.nixos.coordinator import Coordinator
+from tests.nixos.jobs import by_hand
 from tests.nixos.machine import Machine, Machines
 from tests.nixos.registry import named
 from tests.nixos.units import COORDINATOR, SOCKET
@@ -92,14 +93,16 @@ def _put_in_place(machine: Machine) -> None:
     machine.succeed(f"mkdir -p {FOLDER}")
     machine.copy_from_host(str(STATE / "state.tar.xz"), f"{FOLDER}/state.tar.xz")
     machine.copy_from_host(str(STATE / "notes"), "/srv/notes")
-    machine.succeed(
-        f"systemctl stop {COORDINATOR} {SOCKET} hybrid-ai-health-check.timer",
-        f"rm -rf {PRIVATE}; mkdir -p {PRIVATE}",
-        f"python3 -m tarfile --extract {FOLDER}/state.tar.xz {PRIVATE}",
-        f"chown -R root: {PRIVATE}",
-        f"systemctl start {SOCKET} {COORDINATOR} hybrid-ai-health-check.timer",
-        timeout=300,
-    )
+    # No job may make files of its own meanwhile.
+    with by_hand(machine):
+        machine.succeed(
+            f"systemctl stop {COORDINATOR} {SOCKET}",
+            f"rm -rf {PRIVATE}; mkdir -p {PRIVATE}",
+            f"python3 -m tarfile --extract {FOLDER}/state.tar.xz {PRIVATE}",
+            f"chown -R root: {PRIVATE}",
+            f"systemctl start {SOCKET} {COORDINATOR}",
+            timeout=300,
+        )
 
 
 def _everything_is_found(coordinator: Coordinator, more: int = 0) -> None:
