@@ -232,6 +232,33 @@ def test_a_reader_beside_the_writer_sees_sets_of_one_run_only(tmp_path: Path) ->
     assert len(seen) > 1
 
 
+def test_a_set_replaced_while_it_is_looked_up_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(tmp_path, "old")
+    read = Path.readlink
+    replaced: list[Path] = []
+
+    def replace_after(path: Path) -> Path:
+        found = read(path)
+        if path.name == ".current" and not replaced:
+            replaced.append(found)
+            write_set(tmp_path, "new")
+        return found
+
+    monkeypatch.setattr(Path, "readlink", replace_after)
+    current = current_set(tmp_path)
+    assert current is not None
+    assert replaced != [current.relative_to(tmp_path)]
+    assert words_in(current) == {"new"}
+
+
+def test_a_set_lost_from_the_disk_is_none(tmp_path: Path) -> None:
+    write_set(tmp_path, "old")
+    shutil.rmtree(tmp_path / ".sets")
+    assert current_set(tmp_path) is None
+
+
 def test_a_set_that_does_not_read_back_is_not_adopted(tmp_path: Path) -> None:
     write_set(tmp_path, "old")
     for spoilt in (b"", b"{}\n", b'{"messages": []}\n' * 3):

@@ -264,11 +264,20 @@ def current_set(folder: Path) -> Path | None:
     ``None`` where there is none. It is removed when the next set takes its
     place; open files stay readable, else ask again.
     """
+    name = _linked(folder)
+    while name is not None and not (folder / name).is_dir():
+        # Replaced and removed since the link was read; or lost, where it still says the same.
+        before, name = name, _linked(folder)
+        if name == before:
+            return None
+    return None if name is None else folder / name
+
+
+def _linked(folder: Path) -> Path | None:
     try:
-        found = folder / (folder / _CURRENT).readlink()
+        return (folder / _CURRENT).readlink()
     except FileNotFoundError:
         return None
-    return found if found.is_dir() else None
 
 
 def _index(path: Path) -> Iterator[tuple[str, list[str]]]:
