@@ -7,42 +7,26 @@ look is in ``tables``.
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
+from hybrid_coordinator.cli.asking import ask, connected, later_or_never
 from hybrid_coordinator.cli.options import (
     AsJson,
     KeyFile,
     ServiceConfig,
     Url,
     failing_plainly,
-    of_this_machine,
     print_json,
     say,
-    settings_from,
 )
-from hybrid_coordinator.errors import HybridError
 
-if TYPE_CHECKING:
-    from hybrid_coordinator.cli.client import Connection
-    from hybrid_coordinator.client import HybridClient
-
-_T = TypeVar("_T")
-_UNAVAILABLE = 503
 _PANEL = "Learning"
 
 Interaction = Annotated[str, typer.Argument(metavar="ID", help="The interaction's id.")]
-
-
-def later_or_never(error: HybridError) -> int:
-    """The exit status of a command that was not done: whether it may work later."""
-    return os.EX_TEMPFAIL if error.status == _UNAVAILABLE else 1
 
 
 def extract_patterns(
@@ -54,7 +38,7 @@ def extract_patterns(
 ) -> None:
     """Work through the extraction queue now; what waits for a model is no failure."""
     with failing_plainly(later_or_never):
-        report = _ask(config, url, key_file, lambda client: client.extract_patterns(limit))
+        report = ask(config, url, key_file, lambda client: client.extract_patterns(limit))
         if as_json:
             print_json(asdict(report))
             return
@@ -93,7 +77,7 @@ def dataset(
         from hybrid_coordinator.learning.records import DatasetRequest
 
         wanted = DatasetRequest()
-        report = _ask(
+        report = ask(
             config,
             url,
             key_file,
@@ -130,7 +114,7 @@ def queue(
         raise typer.Exit(2)
     with failing_plainly(later_or_never):
         if replay:
-            again = _ask(config, url, key_file, lambda client: client.replay_extractions(ids or ()))
+            again = ask(config, url, key_file, lambda client: client.replay_extractions(ids or ()))
             if as_json:
                 print_json({"replayed": again})
             else:
@@ -138,7 +122,7 @@ def queue(
             return
         from hybrid_coordinator.cli.tables import show_queue
 
-        view = _ask(config, url, key_file, lambda client: client.extraction_queue(limit))
+        view = ask(config, url, key_file, lambda client: client.extraction_queue(limit))
         if as_json:
             print_json(asdict(view))
         else:
@@ -155,7 +139,7 @@ def experiments(
     with failing_plainly(later_or_never):
         from hybrid_coordinator.cli.tables import show_experiments
 
-        reports = _ask(config, url, key_file, lambda client: client.experiments())
+        reports = ask(config, url, key_file, lambda client: client.experiments())
         if as_json:
             print_json([asdict(report) for report in reports])
         else:
@@ -171,7 +155,7 @@ def forget(
 ) -> None:
     """Remove an interaction and everything derived from it; it cannot be undone."""
     with failing_plainly(later_or_never):
-        forgotten = _ask(config, url, key_file, lambda client: client.forget(interaction_id))
+        forgotten = ask(config, url, key_file, lambda client: client.forget(interaction_id))
         if as_json:
             print_json(asdict(forgotten))
             return
@@ -198,7 +182,7 @@ def outcome(
 ) -> None:
     """Say how an answer turned out."""
     with failing_plainly(later_or_never):
-        receipt = _ask(
+        receipt = ask(
             config,
             url,
             key_file,
@@ -218,8 +202,8 @@ def mcp(config: ServiceConfig = None, url: Url = None, key_file: KeyFile = None)
     with failing_plainly():
         from hybrid_coordinator.cli.mcp import serve_stdio
 
-        settings = settings_from(of_this_machine(config))
-        serve_stdio(_connection(config, url, key_file), settings.log_level)
+        settings, connection = connected(config, url, key_file)
+        serve_stdio(connection, settings.log_level)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -235,26 +219,3 @@ def add_to(app: typer.Typer) -> None:
     }
     for name, command in commands.items():
         app.command(name, rich_help_panel=_PANEL)(command)
-
-
-def _connection(config: Path | None, url: str | None, key_file: Path | None) -> Connection:
-    from hybrid_coordinator.cli.client import Connection
-
-    return Connection.find(settings_from(of_this_machine(config)), url, key_file)
-
-
-def _ask(
-    config: Path | None,
-    url: str | None,
-    key_file: Path | None,
-    ask: Callable[[HybridClient], Awaitable[_T]],
-) -> _T:
-    connection = _connection(config, url, key_file)
-    from hybrid_coordinator.client import HybridClient
-
-    async def run() -> Any:
-        async with HybridClient(connection.url, connection.key) as client:
-            return await ask(client)
-
-    answer: _T = asyncio.run(run())
-    return answer

@@ -18,6 +18,7 @@ import typer
 
 from hybrid_coordinator import __version__
 from hybrid_coordinator.cli import analysis, keys, learning, reporting
+from hybrid_coordinator.cli.asking import connected
 from hybrid_coordinator.cli.health import PlugIn, check_and_show
 from hybrid_coordinator.cli.options import (
     SYSTEM_FILE,
@@ -81,10 +82,10 @@ def ask(
 ) -> None:
     """Ask a running coordinator; the answer streams to the terminal, then its route."""
     with failing_plainly():
-        from hybrid_coordinator.cli.client import Connection, ask_and_print
+        from hybrid_coordinator.cli.client import ask_and_print
 
         text = sys.stdin.read() if question == "-" else question
-        connection = Connection.find(settings_from(of_this_machine(config)), url, key_file)
+        _, connection = connected(config, url, key_file)
         ask_and_print(connection, text, model, fresh=fresh, as_json=as_json)
 
 
@@ -142,13 +143,11 @@ def ingest(
 ) -> None:
     """Bring a folder into the knowledge; what did not change since last time is skipped."""
     with failing_plainly():
-        from hybrid_coordinator.cli.client import Connection
         from hybrid_coordinator.cli.ingest import ingest_and_print
         from hybrid_coordinator.errors import InvalidRequest
         from hybrid_coordinator.settings import Collection
 
-        settings = settings_from(of_this_machine(config))
-        connection = Connection.find(settings, url, key_file)
+        settings, connection = connected(config, url, key_file)
         if collection not in set(Collection):
             raise InvalidRequest(
                 f"there is no collection '{collection}': name codebase-context or best-practices",

@@ -7,28 +7,24 @@ Both ask the running coordinator. Where none runs they exit with 75 (sysexits.h'
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybrid_coordinator.cli.learning import later_or_never
+from hybrid_coordinator.cli.asking import ask, asked, connected, later_or_never
 from hybrid_coordinator.cli.options import (
     AsJson,
     KeyFile,
     ServiceConfig,
     Url,
     failing_plainly,
-    of_this_machine,
     print_json,
     say,
-    settings_from,
 )
 
 if TYPE_CHECKING:
-    from hybrid_coordinator.cli.client import Connection
     from hybrid_coordinator.reporting.figures import DashboardData, Range
-    from hybrid_coordinator.settings import Settings
 
 _PANEL = "Figures"
 
@@ -45,8 +41,7 @@ def savings(
     """Show what cache, local models and stored knowledge saved, and the targets beside it."""
     with failing_plainly(later_or_never):
         wanted = _range(span)
-        _, connection = _connection(config, url, key_file)
-        data = asyncio.run(_ask(connection, wanted))
+        data = ask(config, url, key_file, lambda client: client.figures(wanted))
         if as_json:
             from hybrid_coordinator.reporting.documents import TokenSavings
 
@@ -69,10 +64,12 @@ def dashboard_data(
         from hybrid_coordinator.jobs.dashboard_data import write_dashboard_data
 
         wanted = _range(span)
-        settings, connection = _connection(config, url, key_file)
-        written = asyncio.run(
-            write_dashboard_data(settings, wanted, lambda span: _ask(connection, span))
-        )
+        settings, connection = connected(config, url, key_file)
+
+        def figures(span: Range) -> Awaitable[DashboardData]:
+            return asked(connection, lambda client: client.figures(span))
+
+        written = asyncio.run(write_dashboard_data(settings, wanted, figures))
         if as_json:
             files = [str(path) for path in written.paths]
             print_json({"files": files, "trouble": written.trouble or None})
@@ -88,22 +85,6 @@ def add_to(app: typer.Typer) -> None:
     """Put the commands beside the others."""
     app.command("savings", rich_help_panel=_PANEL)(savings)
     app.command("dashboard-data", rich_help_panel=_PANEL)(dashboard_data)
-
-
-async def _ask(connection: Connection, span: Range) -> DashboardData:
-    from hybrid_coordinator.client import HybridClient
-
-    async with HybridClient(connection.url, connection.key) as client:
-        return await client.figures(span)
-
-
-def _connection(
-    config: Path | None, url: str | None, key_file: Path | None
-) -> tuple[Settings, Connection]:
-    from hybrid_coordinator.cli.client import Connection
-
-    settings = settings_from(of_this_machine(config))
-    return settings, Connection.find(settings, url, key_file)
 
 
 def _range(text: str) -> Range:
