@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +20,8 @@ from hypothesis import strategies as st
 from hybrid_coordinator.conversation import LOOPBACK_CALLER, Caller
 from hybrid_coordinator.errors import StoreUnavailable, Unprocessable
 from hybrid_coordinator.learning.dataset_files import (
-    DatasetFilter,
     DatasetFolder,
     Manifest,
-    SetWriter,
     current_set,
 )
 from hybrid_coordinator.learning.dataset_formats import (
@@ -41,57 +36,11 @@ from hybrid_coordinator.learning.dataset_formats import (
 )
 from hybrid_coordinator.learning.records import DatasetFormat, DatasetRequest
 from tests.unit.learning.dataset_place import ALL_TRAIN, HISTORY, Place, asked, interaction, stored
-
-NAMES = ("dataset.jsonl", "dataset.validation.jsonl")
-FILTER = DatasetFilter(
-    caller=None, min_score=0.7, near_duplicate=0.97, same_cluster=0.8, validation_share=0.1
-)
+from tests.unit.learning.dataset_sets import NAMES, finish, lines, words_in, write_set
 
 
 def id_of(number: int) -> str:
     return str(uuid.UUID(int=number))
-
-
-def lines(word: str, count: int) -> Iterator[tuple[bytes, str, tuple[str, ...]]]:
-    for number in range(count):
-        yield chat_line([Message(role="user", content=f"{number}")], word), "", (f"id-{number}",)
-
-
-def write_set(folder: Path, word: str, count: int = 3) -> None:
-    """A whole set in which every answer is ``word``."""
-    place = DatasetFolder(folder)
-    place.recover()
-    made = place.begin()
-    for name in NAMES:
-        made.write(name, lines(word, count))
-    finish(made)
-    place.adopt(made)
-
-
-def finish(made: SetWriter) -> None:
-    made.finish(
-        Manifest(
-            created=1.0,
-            changed=1.0,
-            embedder="e",
-            filter=FILTER,
-            considered=3,
-            left_out={},
-            counts={"openai": 6},
-            files=made.files,
-        )
-    )
-
-
-def words_in(folder: Path) -> set[str]:
-    """What the answers of a set are, after checking that each file is as its manifest says."""
-    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    found = set()
-    for name, entry in manifest.files.items():
-        content = (folder / name).read_bytes()
-        assert len(content) == entry.bytes
-        found |= {json.loads(line)["messages"][-1]["content"] for line in content.splitlines()}
-    return found
 
 
 class Broken(Exception):
@@ -178,7 +127,7 @@ def test_a_crash_at_any_step_of_the_first_set_leaves_none_or_a_whole_one(
 _WRITES_FOR_EVER = """
 import sys
 from pathlib import Path
-from tests.unit.learning.test_dataset_files import write_set
+from tests.unit.learning.dataset_sets import write_set
 print("ready", flush=True)
 for number in range(10**9):
     write_set(Path(sys.argv[1]), f"run {number}", 200)
@@ -202,61 +151,6 @@ def test_kill_9_in_the_middle_of_writing_never_leaves_half_a_set(tmp_path: Path)
         process.wait()
         process.stdout.close()
         assert len(words_in(tmp_path)) == 1
-
-
-def test_a_reader_beside_the_writer_sees_sets_of_one_run_only(tmp_path: Path) -> None:
-    write_set(tmp_path, "run -1", 50)
-    ended = threading.Event()
-
-    def write() -> None:
-        for number in range(40):
-            write_set(tmp_path, f"run {number}", 50)
-        ended.set()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    seen = set()
-    while not ended.is_set():
-        # A plain open always finds a whole file.
-        content = (tmp_path / "dataset.jsonl").read_bytes()
-        assert content.count(b"\n") == 50
-        current = current_set(tmp_path)
-        try:
-            assert current is not None
-            words = words_in(current)
-        except FileNotFoundError:
-            continue  # replaced since: ask again
-        assert len(words) == 1
-        seen |= words
-    writer.join()
-    assert len(seen) > 1
-
-
-def test_a_set_replaced_while_it_is_looked_up_is_not_taken_for_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_set(tmp_path, "old")
-    read = Path.readlink
-    replaced: list[Path] = []
-
-    def replace_after(path: Path) -> Path:
-        found = read(path)
-        if path.name == ".current" and not replaced:
-            replaced.append(found)
-            write_set(tmp_path, "new")
-        return found
-
-    monkeypatch.setattr(Path, "readlink", replace_after)
-    current = current_set(tmp_path)
-    assert current is not None
-    assert replaced != [current.relative_to(tmp_path)]
-    assert words_in(current) == {"new"}
-
-
-def test_a_set_lost_from_the_disk_is_none(tmp_path: Path) -> None:
-    write_set(tmp_path, "old")
-    shutil.rmtree(tmp_path / ".sets")
-    assert current_set(tmp_path) is None
 
 
 def test_a_set_that_does_not_read_back_is_not_adopted(tmp_path: Path) -> None:
