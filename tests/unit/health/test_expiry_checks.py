@@ -110,5 +110,15 @@ async def test_a_clients_key_that_ran_out_or_soon_will_is_named(tmp_path: Path) 
     assert "about to expire are the keys of soon (last day 2026-06-10)" in part.found
 
 
+async def test_the_headers_of_traces_are_a_secret_too(tmp_path: Path) -> None:
+    path = tmp_path / "headers"
+    path.write_text(f"authorization={SECRET}")
+    path.chmod(0o644)
+    part = await check_keys(settings(tmp_path, tracing={"headers_file": str(path)}), NOW.timestamp)
+    assert part.level is Level.WARNING
+    assert "tracing.headers_file" in part.found
+    assert SECRET not in part.text
+
+
 async def test_without_keys_there_is_nothing_to_check(tmp_path: Path) -> None:
     assert (await check_keys(settings(tmp_path), NOW.timestamp)).level is Level.OFF

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
-
 from hybrid_coordinator.api_keys import ApiKey, parse_keys
 from hybrid_coordinator.configuration import read_secret
 from hybrid_coordinator.errors import SettingsError
@@ -34,6 +32,9 @@ async def check_certificates(settings: Settings, clock: Callable[[], float]) -> 
 
 
 def _certificates(settings: Settings, now: float) -> Part:
+    # Costs every command 20 ms where it is imported at the start.
+    from cryptography import x509
+
     ends: dict[Path, float] = {}
     unread: dict[Path, str] = {}
     for path in settings.health.certificates:
@@ -117,6 +118,8 @@ def secret_options(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "api_keys_file", settings.api_keys_file
     if settings.qdrant.api_key_file is not None:
         yield "qdrant.api_key_file", settings.qdrant.api_key_file
+    if settings.tracing.headers_file is not None:
+        yield "tracing.headers_file", settings.tracing.headers_file
     for name, backend in settings.backends.items():
         if backend.api_key_file is not None:
             yield f"backends.{name}.api_key_file", backend.api_key_file
