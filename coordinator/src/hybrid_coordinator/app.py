@@ -99,14 +99,19 @@ class Application:
             ),
             metrics=metrics,
         )
+        view = LiveView(
+            # The coordinator is made below, with this reporter.
+            lambda: self.coordinator.readiness(),
+            knowledge,
+            rooms.learning,
+            metrics,
+        )
         self.reporter = Reporter(
             settings,
             rooms.reporting,
             rooms.telemetry,
             metrics,
-            live=lambda: LiveView(
-                self.coordinator.readiness, knowledge, rooms.learning, metrics
-            ).ask(),
+            live=view.ask,
         )
         self.coordinator = Coordinator(
             settings=settings,

@@ -27,7 +27,7 @@ from hybrid_coordinator.reporting.figures import (
 from hybrid_coordinator.telemetry import Metrics
 
 _LIMIT: Final = 3.0
-"""Seconds that all parts together may take to say how they are."""
+"""Seconds that a part may take to say how it is."""
 
 _T = TypeVar("_T")
 
@@ -50,10 +50,10 @@ class LiveView:
     async def ask(self) -> Live:
         """How everything is now."""
         readiness, stored, queue, patterns = await asyncio.gather(
-            self._within(self._readiness()),
-            self._within(self._knowledge.status()),
-            self._within(self._learning.queue.depth()),
-            self._within(self._patterns()),
+            within(self._readiness(), self._metrics, "reporting"),
+            within(self._knowledge.status(), self._metrics, "reporting"),
+            within(self._learning.queue.depth(), self._metrics, "reporting"),
+            within(self._patterns(), self._metrics, "reporting"),
         )
         outbox = self._learning.outbox
         service = ServiceFigures(
@@ -91,16 +91,17 @@ class LiveView:
             retired=await count("retired"),
         )
 
-    async def _within(self, asked: Awaitable[_T]) -> _T | None:
-        """An answer, or None where there is none in time; that is counted."""
-        try:
-            async with asyncio.timeout(_LIMIT):
-                return await asked
-        except TimeoutError:
-            self._metrics.failures.labels(room="reporting", kind="part_timeout").inc()
-        except HybridError as error:
-            self._metrics.failures.labels(room="reporting", kind=error.code).inc()
-        return None
+
+async def within(asked: Awaitable[_T], metrics: Metrics, room: str) -> _T | None:
+    """A part's answer, or None where there is none in time; that is counted as ``room``'s."""
+    try:
+        async with asyncio.timeout(_LIMIT):
+            return await asked
+    except TimeoutError:
+        metrics.failures.labels(room=room, kind="part_timeout").inc()
+    except HybridError as error:
+        metrics.failures.labels(room=room, kind=error.code).inc()
+    return None
 
 
 def _state(readiness: Readiness | None) -> Literal["ready", "degraded", "down"]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from hybrid_coordinator.analysis.report import Analysis
 from hybrid_coordinator.analysis.rules import findings
 from hybrid_coordinator.analysis.use import Live, count
-from hybrid_coordinator.errors import HybridError
 from hybrid_coordinator.gateway import PartState, PartStatus, Readiness
 from hybrid_coordinator.health.check import check_health
 from hybrid_coordinator.health.coordinator_view import PartView, View
@@ -25,13 +25,12 @@ from hybrid_coordinator.health_report import Report
 from hybrid_coordinator.knowledge import Knowledge
 from hybrid_coordinator.learning.outbox_records import Totals
 from hybrid_coordinator.learning.service import Learning
+from hybrid_coordinator.live import within
 from hybrid_coordinator.settings import Settings
 from hybrid_coordinator.telemetry import EventReader, Metrics
 
 _NEWEST: Final = 64 * 1024 * 1024
 """Bytes of events that an analysis reads, the newest: some hundred thousand requests."""
-_LIMIT: Final = 3.0
-"""Seconds that a store may take to say how much it holds."""
 _NEARLY: Final = 0.8
 """Share of the outbox's bounds from which on it is nearly full."""
 _T = TypeVar("_T")
@@ -92,7 +91,7 @@ class SystemView:
     def _compare(self, folder: Path, live: Live) -> Analysis:
         reader = EventReader(folder, newest_bytes=_NEWEST)
         files = len(reader.files())
-        use = count(reader, Live(**{**_fields(live), "event_files": files}))
+        use = count(reader, replace(live, event_files=files))
         return Analysis(
             generated_at=self._clock(),
             since=use.since,
@@ -104,8 +103,8 @@ class SystemView:
 
     async def _live(self) -> Live:
         totals = self._learning.outbox_totals
-        stored = await self._within(self._knowledge.status())
-        queue = await self._within(self._learning.queue_waiting())
+        stored = await within(self._knowledge.status(), self._metrics, "analysis")
+        queue = await within(self._learning.queue_waiting(), self._metrics, "analysis")
         value = self._metrics.registry.get_sample_value
         entries = value("hybrid_cache_entries")
         lost = sum(
@@ -126,17 +125,6 @@ class SystemView:
             queue_waiting=queue,
             lost=int(lost),
         )
-
-    async def _within(self, asked: Awaitable[_T]) -> _T | None:
-        """An answer, or None where there is none in time; that is counted."""
-        try:
-            async with asyncio.timeout(_LIMIT):
-                return await asked
-        except TimeoutError:
-            self._metrics.failures.labels(room="analysis", kind="part_timeout").inc()
-        except HybridError as error:
-            self._metrics.failures.labels(room="analysis", kind=error.code).inc()
-        return None
 
 
 def outbox_part(settings: Settings, totals: Totals | None, now: float) -> PartStatus:
@@ -159,7 +147,3 @@ def outbox_part(settings: Settings, totals: Totals | None, now: float) -> PartSt
     if not totals.records:
         return PartStatus(PartState.READY, "nothing waits")
     return PartStatus(PartState.READY, f"{totals.records} records wait, the oldest for {age:.0f} s")
-
-
-def _fields(live: Live) -> dict[str, Any]:
-    return {name: getattr(live, name) for name in Live.__slots__}
