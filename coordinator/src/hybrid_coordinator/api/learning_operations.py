@@ -7,7 +7,13 @@ from typing import Final
 from hybrid_coordinator.api import schemas
 from hybrid_coordinator.api.dashboard_operations import DASHBOARD_OPERATIONS
 from hybrid_coordinator.api.learning_schemas import QueueRequest
-from hybrid_coordinator.api.operations import ERRORS, GATEWAY_OPERATIONS, READ_ERRORS, Operation
+from hybrid_coordinator.api.operations import (
+    ERRORS,
+    GATEWAY_OPERATIONS,
+    READ_ERRORS,
+    Operation,
+    in_path,
+)
 from hybrid_coordinator.api.system_operations import SYSTEM_OPERATIONS
 from hybrid_coordinator.api.view_operations import VIEW_OPERATIONS
 from hybrid_coordinator.conversation import Json
@@ -15,12 +21,9 @@ from hybrid_coordinator.conversation import Json
 _WRITE_ERRORS: Final = (*READ_ERRORS, 500, 503)
 _POST_ERRORS: Final = (*READ_ERRORS, 409, 500, 503)
 
-_INTERACTION_ID: Final[Json] = {
-    "name": "interaction_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": schemas.UUID_PATTERN},
-}
+_INTERACTION_ID: Final = in_path(
+    "interaction_id", {"type": "string", "pattern": schemas.UUID_PATTERN}
+)
 _LIMIT: Final[Json] = {
     "name": "limit",
     "in": "query",

@@ -45,12 +45,14 @@ class Operation:
     """Further answers by status, each with its schema where it has a body."""
 
 
-_COLLECTION: Final[Json] = {
-    "name": "collection",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "enum": [str(name) for name in Collection]},
-}
+def in_path(name: str, schema: Json) -> Json:
+    """A part of the path as OpenAPI describes it."""
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+_COLLECTION: Final = in_path(
+    "collection", {"type": "string", "enum": [str(name) for name in Collection]}
+)
 _IDS: Final[Json] = {
     "name": "id",
     "in": "query",
@@ -63,12 +65,7 @@ _IDS: Final[Json] = {
         "maxItems": 1000,
     },
 }
-_MODEL_ID: Final[Json] = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "minLength": 1},
-}
+_MODEL_ID: Final = in_path("id", {"type": "string", "minLength": 1})
 _CHAT_HEADERS: Final[tuple[Json, ...]] = (
     {
         "name": "x-hybrid-agent-type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from hybrid_coordinator.api import schemas
-from hybrid_coordinator.api.operations import READ_ERRORS, Operation
+from hybrid_coordinator.api.operations import READ_ERRORS, Operation, in_path
 from hybrid_coordinator.api.schemas import Body
 from hybrid_coordinator.api.view_schemas import (
     InteractionsRequest,
@@ -38,10 +38,6 @@ def _without_null(schema: Json) -> Json:
     return kinds[0] if kinds else schema
 
 
-def _in_path(name: str, schema: Json) -> Json:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
 _UUID: Final[Json] = {"type": "string", "pattern": schemas.UUID_PATTERN}
 
 VIEW_OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -59,7 +55,7 @@ VIEW_OPERATIONS: Final[tuple[Operation, ...]] = (
         "Show an interaction's whole way: what is stored of it, its events, its context.",
         response="InteractionSteps",
         errors=_LIST_ERRORS,
-        parameters=(_in_path("interaction_id", _UUID),),
+        parameters=(in_path("interaction_id", _UUID),),
     ),
     Operation(
         "GET",
@@ -77,8 +73,8 @@ VIEW_OPERATIONS: Final[tuple[Operation, ...]] = (
         response="PatternChanged",
         errors=_WRITE_ERRORS,
         parameters=(
-            _in_path("collection", {"type": "string", "enum": list(get_args(PatternCollection))}),
-            _in_path("id", _UUID),
+            in_path("collection", {"type": "string", "enum": list(get_args(PatternCollection))}),
+            in_path("id", _UUID),
         ),
     ),
     Operation(
