@@ -223,15 +223,6 @@ class Coordinator:
             f"{shlex.join(ask)} | python3 -c {shlex.quote(program)}", timeout
         )
 
-    def health(self) -> tuple[int, str]:
-        """``hybrid-coordinator health`` as the administrator runs it: status and JSON."""
-        return self.machine.execute(self.health_command)
-
-    @property
-    def health_command(self) -> str:
-        """The same as a shell command."""
-        return f"hybrid-coordinator health --config {self.settings_file} --json"
-
 
 def _credentials(machine: Machine) -> dict[str, str]:
     """Credential name to the file it is loaded from."""
