@@ -22,6 +22,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
+from hybrid_coordinator.durable_files import sync_folder
 from hybrid_coordinator.errors import Conflict, NotFound, SettingsError, Unprocessable
 
 MIN_KEY_LENGTH: Final = 16
@@ -250,20 +251,11 @@ def _write(path: Path, text: str) -> None:
                 file.flush()
                 os.fsync(descriptor)
             fresh.replace(target)
-            _sync(target.parent)
+            sync_folder(target.parent)
         finally:
             fresh.unlink(missing_ok=True)
     except OSError as error:
         raise _unusable(path, error) from None
-
-
-def _sync(folder: Path) -> None:
-    """Put the new name on the disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError | UnicodeDecodeError) -> SettingsError:

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from hybrid_coordinator.durable_files import sync_folder
+
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - Linux's memory file system, not a shared name
 _CURRENT: Final = "current.json"
 _BLOCK: Final = 1 << 20
@@ -49,11 +51,7 @@ def write_current(folder: Path, current: Current) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(name).replace(folder / _CURRENT)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def generation_folder(folder: Path, number: int) -> Path:

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from hybrid_coordinator.durable_files import sync_folder
 from hybrid_coordinator.errors import StoreUnavailable, Unprocessable
 from hybrid_coordinator.learning.dataset_formats import read_dataset
 from hybrid_coordinator.learning.records import DatasetFormat
@@ -139,7 +140,7 @@ class SetWriter:
         with (self.folder / MANIFEST).open("wb") as file:
             file.write(orjson.dumps(manifest.model_dump(mode="json"), option=_PRETTY) + b"\n")
             _sync(file)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         for name, entry in manifest.files.items():
             examples = _count(self.folder / name)
             with (self.folder / name).open("rb") as file:
@@ -194,7 +195,7 @@ class DatasetFolder:
 
     def adopt(self, made: SetWriter) -> None:
         """Make a finished set the current one, durably, and remove the one before it."""
-        _sync_folder(self._sets)
+        sync_folder(self._sets)
         for name in (*made.files, MANIFEST):
             link = self._folder / name
             target = f"{_CURRENT}/{name}"
@@ -204,7 +205,7 @@ class DatasetFolder:
         following = self._folder / _NEXT
         following.symlink_to(f"{_SETS}/{made.folder.name}")
         following.replace(self._folder / _CURRENT)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         self.recover()
 
     def manifest(self) -> Manifest | None:
@@ -306,11 +307,3 @@ def _lines_without(
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from hybrid_coordinator.durable_files import sync_folder
 from hybrid_coordinator.settings import Collection
 
 _PURGE: Final = "purge"
@@ -79,7 +80,7 @@ class Notes:
     def strike(self, note: Note) -> None:
         """Remove a note, durably."""
         (self._folder / f"{note.name}{_NOTE}").unlink(missing_ok=True)
-        _sync(self._folder)
+        self._sync()
 
     def all(self) -> list[Note]:
         """Every note, in the order of their names."""
@@ -114,7 +115,7 @@ class Notes:
                 self._write(_PURGE, _COLLECTIONS.dump_json(left))
             else:
                 (self._folder / _PURGE).unlink(missing_ok=True)
-                _sync(self._folder)
+                self._sync()
 
     def _paths(self) -> Iterator[Path]:
         if self._folder.is_dir():
@@ -128,14 +129,8 @@ class Notes:
             file.flush()
             os.fsync(file.fileno())
         Path(made).replace(self._folder / name)
-        _sync(self._folder)
+        self._sync()
 
-
-def _sync(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _sync(self) -> None:
+        if self._folder.is_dir():
+            sync_folder(self._folder)

@@ -12,6 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from hybrid_coordinator.durable_files import sync_folder
 from hybrid_coordinator.errors import StoreUnavailable
 
 _BUSY_SECONDS: Final = 5.0
@@ -140,7 +141,8 @@ def opened(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
         _check(db, path)
         _migrate(db, path)
-        _sync_folder(path)
+        # The file's name has to outlast a power cut as its content does.
+        sync_folder(path.parent)
     except (sqlite3.Error, OSError) as error:
         if db is not None:
             db.close()
@@ -214,12 +216,3 @@ def _damaged(path: Path, reason: str) -> StoreUnavailable:
         f"the outbox ({path}) is damaged ({reason}): put back a copy of it, or move it away "
         "to start with an empty one; what it held and Qdrant has not is then lost"
     )
-
-
-def _sync_folder(path: Path) -> None:
-    """The file's name has to outlast a power cut as its content does."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

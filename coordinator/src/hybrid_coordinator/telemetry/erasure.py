@@ -13,6 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from hybrid_coordinator.durable_files import sync_folder
+
 _ID: Final = re.compile(rb'"interaction_id"\s*:\s*"([^"\\]*)"')
 _UNFINISHED: Final = ".erasing"
 
@@ -45,7 +47,7 @@ def erase_events(path: Path, ids: Collection[str]) -> int:
     except BaseException:
         rewritten.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_folder(path.parent)
     return removed
 
 
@@ -59,11 +61,3 @@ def _is_of(line: bytes, gone: frozenset[bytes]) -> bool:
     # quotes in it are escaped.
     found = _ID.search(line)
     return found is not None and found[1] in gone
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
