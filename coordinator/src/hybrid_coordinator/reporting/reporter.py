@@ -102,6 +102,12 @@ class Reporter:
     async def figures(self, span: Range) -> DashboardData:
         """The figures of the last ``span`` until now. Works with every store down, and says so."""
         await self._count(_PATIENCE)
+        data = await self._made(span)
+        self._metrics.reporting.set(samples(self._told))
+        return data
+
+    async def _made(self, span: Range) -> DashboardData:
+        """The figures from what is counted already."""
         live = await self._live()
         if not self._recording:
             return no_data(span, live, self._pricing, self._now(), _NOT_RECORDED)
@@ -115,7 +121,6 @@ class Reporter:
             trouble=self._trouble or (_BEHIND if self._behind else ""),
         )
         self._told[span] = data
-        self._metrics.reporting.set(samples(self._told))
         return data
 
     async def stream(self, span: Range) -> AsyncIterator[DashboardData]:
@@ -146,7 +151,8 @@ class Reporter:
             return
         self._tell_again = self._clock() + _TOLD
         for span in Range:
-            await self.figures(span)
+            await self._made(span)
+        self._metrics.reporting.set(samples(self._told))
         try:
             await asyncio.to_thread(
                 self._store.note_levels, self._now(), (await self._live()).levels()
