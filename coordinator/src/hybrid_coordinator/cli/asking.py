@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hybrid_coordinator.cli.options import of_this_machine, settings_from
 from hybrid_coordinator.errors import HybridError
@@ -54,9 +54,4 @@ def ask(
 ) -> _T:
     """The same for a command that asks one thing."""
     _, connection = connected(config, url, key_file)
-
-    async def run() -> Any:
-        return await asked(connection, question)
-
-    answer: _T = asyncio.run(run())
-    return answer
+    return asyncio.run(asked(connection, question))
